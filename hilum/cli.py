@@ -1,0 +1,64 @@
+"""`hilum VERB ...`: a table of verbs; only the verb asked for is imported."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from hilum.errors import UserError
+
+VERBS = {
+    "doctor": ("hilum.commands.doctor:doctor", "check this machine, its codecs and a data folder"),
+    "prepare": ("hilum.commands.prepare:prepare", "a folder of films -> 8-bit images, manifest and patient-level split"),
+    "audit": ("hilum.commands.audit:audit", "find patients and images that leak across splits and sets"),
+    "pretrain": ("hilum.commands.pretrain:pretrain", "films -> pretrained encoder"),
+    "adapt": ("hilum.commands.adapt:adapt", "encoder + labelled films -> classifier"),
+    "evaluate": ("hilum.commands.evaluate:evaluate", "classifier + test films -> results with intervals"),
+    "info": ("hilum.commands.info:info", "say what a run, checkpoint or data set is"),
+    "demo": ("hilum.commands.demo:demo", "the whole road on synthetic films, in minutes"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; faults of the user end in one line on stderr and a non-zero exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help"):
+        sys.stdout.write(_overview())
+        return 0
+    if words[0] in ("-V", "--version"):
+        from hilum import __version__
+
+        sys.stdout.write(f"hilum {__version__}\n")
+        return 0
+    try:
+        return _run(words[0], words[1:])
+    except UserError as error:
+        sys.stderr.write(f"hilum {words[0]}: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write(f"hilum {words[0]}: interrupted.\n")
+        return 130
+    except BrokenPipeError:  # `hilum info X | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(verb: str, words: Sequence[str]) -> int:
+    from hilum.lookup import lookup
+
+    function = lookup({name: target for name, (target, _) in VERBS.items()}, verb, kind="command")
+    from hilum.commands.arguments import parse
+
+    status = function(**parse(function, words))
+    return status if isinstance(status, int) and not isinstance(status, bool) else 0
+
+
+def _overview() -> str:
+    width = max(map(len, VERBS))
+    rows = "\n".join(f"  {name:<{width}}  {text}" for name, (_, text) in VERBS.items())
+    return f"usage: hilum VERB [options]\n\nChest X-ray foundation models, from DICOM to honest numbers.\n\n{rows}\n\n'hilum VERB --help' explains one verb.\n"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,95 @@
+"""From a verb's signature to its command line.
+
+Each verb is one typed Python function with a Google docstring; jsonargparse reads both. This file adds what a person
+expects at a shell and jsonargparse leaves out: positional arguments, `--dashes`, bare `--flags` and `a,b` lists.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, get_args, get_origin, get_type_hints
+
+from jsonargparse import ArgumentParser
+
+
+def parse(verb: Callable[..., Any], argv: Sequence[str]) -> dict[str, Any]:
+    """Arguments of `verb` from the words after its name.
+
+    Positional-or-keyword parameters may be given without `--name`, in order; one annotated `tuple[...]` and standing
+    last takes all that remain. Keyword-only parameters are options. `--config FILE` reads any of them from YAML or JSON.
+    """
+    parser = build_parser(verb)
+    namespace = parser.parse_args(_normalise(verb, argv))
+    values = namespace.as_dict()
+    values.pop("config", None)
+    return values
+
+
+def build_parser(verb: Callable[..., Any]) -> ArgumentParser:
+    """The jsonargparse parser of one verb; help texts are the docstring's."""
+    name = verb.__name__.replace("_", "-")
+    positional = " ".join(word.upper() for word in _positional(verb))
+    parser = ArgumentParser(
+        prog=f"hilum {name}",
+        usage=f"hilum {name} {positional} [options]" if positional else f"hilum {name} [options]",
+        description=inspect.getdoc(verb).split("\n\n")[0] if inspect.getdoc(verb) else None,  # type: ignore[union-attr]
+    )
+    parser.add_function_arguments(verb, as_group=False)
+    parser.add_argument("--config", action="config", help="read options from a YAML or JSON file")
+    return parser
+
+
+def _positional(verb: Callable[..., Any]) -> list[str]:
+    kinds = inspect.signature(verb).parameters.values()
+    return [p.name for p in kinds if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+
+
+def _normalise(verb: Callable[..., Any], argv: Sequence[str]) -> list[str]:
+    hints = get_type_hints(verb)
+    flags = {name for name, hint in hints.items() if hint is bool}
+    lists = {name for name, hint in hints.items() if _is_tuple(hint)}
+    waiting = _positional(verb)
+    words, out = list(argv), list[str]()
+    while words:
+        word = words.pop(0)
+        if not word.startswith("--"):
+            if word == "-h" or not waiting:
+                out.append(word)
+            elif _is_tuple(hints[waiting[0]]):  # takes all bare words that follow
+                many = [word]
+                while words and not words[0].startswith("--"):
+                    many.append(words.pop(0))
+                out.append(f"--{waiting.pop(0)}={_bracket(','.join(many))}")
+            else:
+                out.append(f"--{waiting.pop(0)}={word}")
+            continue
+        name, equals, value = word[2:].partition("=")
+        head, dot, rest = name.partition(".")
+        name = head.replace("-", "_") + dot + rest
+        if name in waiting:
+            waiting.remove(name)
+        if not equals and name in flags and not (words and words[0].lower() in ("true", "false")):
+            value, equals = "true", "="
+        elif not equals and words and (not words[0].startswith("--")) and name != "help":
+            value, equals = words.pop(0), "="
+        out.append(f"--{name}{equals}{_bracket(value) if name in lists else value}")
+    return out
+
+
+def _is_tuple(hint: Any) -> bool:
+    return any(get_origin(part) is tuple for part in (hint, *get_args(hint)))
+
+
+def _bracket(value: str) -> str:
+    if value.startswith("["):
+        return value
+    return "[" + ", ".join(f"{part.strip()!r}" if not _number(part) else part for part in value.split(",") if part) + "]"
+
+
+def _number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,55 @@
+"""The contract between a training objective and the loop.
+
+A method is an `nn.Module` that owns its networks, says which tensors it wants from a film, and turns a batch into a
+loss. The loop in `trainer.py` knows nothing else; supervised fine-tuning of a head meets the same contract.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Output:
+    """What one forward pass gives the loop."""
+
+    loss: Tensor  # scalar, mean over the samples of the micro-batch
+    scalars: Mapping[str, Tensor] = field(default_factory=dict)  # detached scalars for the log
+
+
+@runtime_checkable
+class Views(Protocol):
+    """From one stored film to the tensors a method wants; every random draw comes from `rng`, nothing else."""
+
+    def __call__(self, film: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
+        """Turn a film (H, W) uint8 into named tensors; the loader stacks them over the batch."""
+        ...
+
+
+@runtime_checkable
+class Method(Protocol):
+    """What the loop calls. `config` is a frozen dataclass defined at the top of the method's own file."""
+
+    config: Any
+    backbone: nn.Module  # what survives pretraining
+
+    def views(self) -> Views:
+        """The transform a training film goes through."""
+        ...
+
+    def __call__(self, batch: Mapping[str, Any], progress: float) -> Output:
+        """Loss of one micro-batch; `progress` in [0, 1] is the share of the run that is done."""
+        ...
+
+    def before_step(self, progress: float) -> None:
+        """Called after backward and clipping, before the optimizer step (DINO freezes its last layer here)."""
+        ...
+
+    def after_step(self, progress: float) -> None:
+        """Called after the optimizer step (an EMA teacher moves here)."""
+        ...
