@@ -1,0 +1,202 @@
+"""Masked autoencoder: hide three quarters of a film, encode the rest, predict the hidden pixels.
+
+Paper: Masked Autoencoders Are Scalable Vision Learners, https://arxiv.org/abs/2111.06377; facts checked
+    against
+https://github.com/facebookresearch/mae at efb2a80. CXRBase (https://arxiv.org/abs/2410.08861) is this
+method on chest films with ViT-L, started from ImageNet's MAE: the preset `cxrbase`.
+Departures: the mask is drawn per sample in the loader instead of per batch on the device; hidden patches
+    only are
+predicted, and tokens are not put back into grid order before the decoder. None of these changes a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hilum.errors import ConfigError
+from hilum.losses.reconstruction import masked_patch_loss, patch_statistics
+from hilum.methods.method import Output
+from hilum.models.decoder import MaskedDecoder
+from hilum.models.masking import order_by_noise, visible_count
+from hilum.models.patches import grid_of, patchify, unpatchify
+from hilum.models.vit import VisionTransformer, ViTConfig, vit_config
+from hilum.schema import IMAGE, MASK_NOISE, Preprocessing
+from hilum.transforms.image import denormalise, normalise
+from hilum.transforms.views import as_image, crop_resize, draw_crop
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a masked autoencoder is and how it sees films."""
+
+    model: str = "vit_base_patch16"  # a name of models.vit.VIT_SIZES
+    image_size: int = 224  # pixels a side
+    channels: int = 3  # grey is repeated; 3 lets ImageNet weights load
+    vit: dict[str, Any] = field(default_factory=dict)  # more fields of ViTConfig, e.g. patch_size, depth
+    decoder_width: int = 512
+    decoder_depth: int = 8  # blocks
+    decoder_heads: int = 16
+    mask_ratio: float = 0.75  # share of hidden patches
+    norm_pix: bool = True  # targets standardised per patch (MAE table 1d; CXRBase does not say)
+    crop_scale: tuple[float, float] = (0.2, 1.0)  # share of the film's area in a random crop
+    flip: float = 0.5  # probability; CXRBase flips, although it swaps the heart's side: set 0 to keep sides
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)  # ImageNet, on the [0, 1] scale, one a channel
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    gradient_checkpointing: bool = False  # recompute block activations of the encoder to save memory
+
+    def __post_init__(self) -> None:
+        """Refuse values without meaning."""
+        if not 0 < self.mask_ratio < 1:
+            raise ConfigError(f"mask_ratio is {self.mask_ratio} and must lie between 0 and 1", where="mae")
+        if not 0 < self.crop_scale[0] <= self.crop_scale[1] <= 1:
+            rule = "must be 0 < low <= high <= 1"
+            raise ConfigError(f"crop_scale is {self.crop_scale} and {rule}", where="mae")
+        if len(self.mean) != self.channels or len(self.std) != self.channels:
+            raise ConfigError(
+                f"mean and std need one value for each of {self.channels} channels", where="mae"
+            )
+
+    @property
+    def backbone(self) -> ViTConfig:
+        """The encoder's architecture: fixed sine-cosine positions unless `vit` says otherwise."""
+        fixed = {"image_size": self.image_size, "channels": self.channels}
+        return vit_config(self.model, **{"position": "sincos", **self.vit, **fixed})
+
+
+PRESETS: Final[dict[str, Config]] = {
+    "mae": Config(),
+    "cxrbase": Config(model="vit_large_patch16"),  # paper section 3.3
+    # ViT-Tiny's width on 128 px films of the phantom: minutes on two CPU cores
+    "phantom": Config(
+        model="vit_tiny_patch16",
+        image_size=128,
+        channels=1,
+        mean=(0.5,),
+        std=(0.25,),
+        decoder_width=128,
+        decoder_depth=2,
+        decoder_heads=4,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class MaskedViews:
+    """A random resized crop, perhaps mirrored, and the noise that decides which patches are hidden."""
+
+    image_size: int  # pixels a side of the view
+    patches: int  # L, draws of noise
+    crop_scale: tuple[float, float]
+    flip: float
+
+    def __call__(self, film: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
+        """Film (H, W) uint8 -> image (1, S, S) uint8 and mask noise (L,) float32 in [0, 1)."""
+        height, width = film.shape
+        box = draw_crop(rng, height, width, self.crop_scale)
+        mirrored = rng.random() < self.flip
+        noise = rng.random(self.patches, dtype=np.float32)
+        pixels = crop_resize(film, box, self.image_size)
+        return {
+            IMAGE: as_image(pixels[:, ::-1] if mirrored else pixels),
+            MASK_NOISE: torch.from_numpy(noise),
+        }
+
+
+class MAE(nn.Module):
+    """The method: `backbone` survives, `decoder` serves pretraining only."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        architecture = config.backbone
+        if visible_count(architecture.patches, config.mask_ratio) < 1:
+            what = f"mask_ratio {config.mask_ratio} leaves none of {architecture.patches} patches visible"
+            raise ConfigError(what, where="mae")
+        self.backbone = VisionTransformer(architecture)
+        self.backbone.gradient_checkpointing = config.gradient_checkpointing
+        self.decoder = MaskedDecoder(
+            architecture.width,
+            architecture.grid,
+            width=config.decoder_width,
+            depth=config.decoder_depth,
+            heads=config.decoder_heads,
+            outputs=architecture.patch_size**2 * architecture.channels,
+            mlp_ratio=architecture.mlp_ratio,
+            norm_eps=architecture.norm_eps,
+        )
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """The record that travels with the encoder."""
+        config = self.config
+        return Preprocessing(
+            size=config.image_size, channels=config.channels, mean=config.mean, std=config.std
+        )
+
+    def views(self) -> MaskedViews:
+        """The transform a training film goes through."""
+        config = self.config
+        return MaskedViews(config.image_size, config.backbone.patches, config.crop_scale, config.flip)
+
+    def forward(self, batch: Mapping[str, Any], progress: float) -> Output:
+        """Loss of one micro-batch.
+
+        Args:
+            batch: `image` (B, 1, S, S) uint8 or (B, C, S, S) normalised, `mask_noise` (B, L).
+            progress: share of the run that is done; the method has no schedule.
+        """
+        images = normalise(batch[IMAGE], self.preprocessing)
+        order, visible = self._order(batch[MASK_NOISE])
+        latent = self.backbone.forward_masked(images, order[:, :visible])
+        predicted = self.decoder(latent, order)
+        target = patchify(images, self.backbone.config.patch_size, order[:, visible:])
+        loss = masked_patch_loss(predicted, target, norm_pix=self.config.norm_pix)
+        return Output(loss, {"loss": loss.detach()})
+
+    def before_step(self, progress: float) -> None:
+        """Nothing to do."""
+
+    def after_step(self, progress: float) -> None:
+        """Nothing to do."""
+
+    @torch.no_grad()
+    def reconstruct(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Pictures for people: what was there, what was seen, what the model drew.
+
+        With `norm_pix` a prediction knows neither brightness nor contrast of its patch; both are borrowed
+        from the original, so these pictures look better than the model knows.
+
+        Returns:
+            `original`, `masked` (hidden patches mid-grey), `reconstructed` (visible patches as they were),
+            each (B, C, S, S) in [0, 1].
+        """
+        images = normalise(batch[IMAGE], self.preprocessing)
+        patch_size = self.backbone.config.patch_size
+        order, visible = self._order(batch[MASK_NOISE])
+        latent = self.backbone.forward_masked(images, order[:, :visible])
+        predicted = self.decoder.predict_all(latent, order).float()
+        pixels = patchify(images, patch_size)
+        if self.config.norm_pix:
+            mean, deviation = patch_statistics(pixels)
+            predicted = predicted * deviation + mean
+        hidden = torch.ones_like(order, dtype=torch.bool).scatter(1, order[:, :visible], False)[..., None]
+        pictures = {
+            "original": pixels,
+            "masked": pixels.masked_fill(hidden, 0.0),
+            "reconstructed": torch.where(hidden, predicted, pixels),
+        }
+        grid = grid_of(images, patch_size)
+        return {
+            name: denormalise(unpatchify(rows, patch_size, grid), self.preprocessing).clamp(0, 1)
+            for name, rows in pictures.items()
+        }
+
+    def _order(self, noise: Tensor) -> tuple[Tensor, int]:
+        """Patch numbers, visible ones first, and how many are visible."""
+        return order_by_noise(noise), visible_count(noise.shape[1], self.config.mask_ratio)

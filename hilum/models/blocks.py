@@ -1,0 +1,149 @@
+"""The transformer block of the ViT: pre-norm attention and MLP, with timm's names for the weights.
+
+Every part is plain: attention through `scaled_dot_product_attention`, exact GELU, and nothing that is
+switched off (dropout, identity layers) in the path. `start` lets a caller ask for the outputs of the tail
+of the sequence only: keys and values still come from all tokens, so the result equals the tail of the full
+one.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def drop_path(branch: Tensor, rate: float, training: bool) -> Tensor:
+    """Stochastic depth per sample (Huang 2016): a branch is zero with probability `rate`, else / (1 - rate).
+
+    Args:
+        branch: (B, N, D) output of a residual branch.
+        rate: probability in [0, 1).
+        training: off means the branch is returned as it is.
+    """
+    if rate == 0.0 or not training:
+        return branch
+    kept = torch.empty(branch.shape[0], 1, 1, dtype=branch.dtype, device=branch.device).bernoulli_(1 - rate)
+    return branch * (kept / (1 - rate))
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention; keys `qkv`, `proj`."""
+
+    def __init__(self, width: int, heads: int, qkv_bias: bool) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width, bias=qkv_bias)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, start: int = 0) -> Tensor:
+        """Attend: x (B, N, D) -> (B, N - start, D), the outputs of the tokens from `start` on."""
+        query, key, value = self._split(x, start)
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        out: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
+        return out
+
+    def weights(self, x: Tensor) -> Tensor:
+        """Attention of every token over all tokens: x (B, N, D) -> (B, heads, N, N), rows sum to 1."""
+        query, key, _ = self._split(x, 0)
+        scale = query.shape[-1] ** -0.5
+        return torch.softmax((query * scale) @ key.transpose(-2, -1), dim=-1)
+
+    def _split(self, x: Tensor, start: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Query, key and value, each (B, heads, tokens, D / heads); queries from `start` on."""
+        batch, tokens, width = x.shape
+        if start == 0:
+            joint = self.qkv(x).view(batch, tokens, 3, self.heads, width // self.heads)
+            query, key, value = joint.permute(2, 0, 3, 1, 4).unbind(0)
+            return query, key, value
+        weight, bias = self.qkv.weight, self.qkv.bias
+        of_tail = F.linear(x[:, start:], weight[:width], None if bias is None else bias[:width])
+        of_all = F.linear(x, weight[width:], None if bias is None else bias[width:])
+        query = of_tail.view(batch, tokens - start, self.heads, -1).transpose(1, 2)
+        key, value = of_all.view(batch, tokens, 2, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+        return query, key, value
+
+
+class Mlp(nn.Module):
+    """Two layers with exact GELU between; keys `fc1`, `fc2`."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, hidden)
+        self.fc2 = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Transform each token: (..., D) -> (..., D)."""
+        out: Tensor = self.fc2(F.gelu(self.fc1(x)))
+        return out
+
+
+class SwiGlu(nn.Module):
+    """Gated MLP of DINOv2, silu(first half) * second half; keys `w12`, `w3`.
+
+    The hidden width is two thirds of the MLP's, rounded up to a multiple of 8, so both have about the same
+    weights.
+    """
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        gated = (int(hidden * 2 / 3) + 7) // 8 * 8
+        self.w12 = nn.Linear(width, 2 * gated)
+        self.w3 = nn.Linear(gated, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Transform each token: (..., D) -> (..., D)."""
+        gate, value = self.w12(x).chunk(2, dim=-1)
+        out: Tensor = self.w3(F.silu(gate) * value)
+        return out
+
+
+class LayerScale(nn.Module):
+    """A learned factor per channel on a residual branch (Touvron 2021); key `gamma`."""
+
+    def __init__(self, width: int, initial: float) -> None:
+        super().__init__()
+        self.initial = initial
+        self.gamma = nn.Parameter(torch.full((width,), initial))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scale channels: (..., D) -> (..., D)."""
+        return x * self.gamma
+
+
+class Block(nn.Module):
+    """x + attention(norm(x)), then x + mlp(norm(x)); keys norm1, attn, [ls1], norm2, mlp, [ls2]."""
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        *,
+        mlp_ratio: float = 4.0,
+        qkv_bias: bool = True,
+        norm_eps: float = 1e-6,
+        mlp: Literal["gelu", "swiglu"] = "gelu",
+        layer_scale: float | None = None,
+        drop_path: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.drop_path = drop_path
+        self.norm1 = nn.LayerNorm(width, eps=norm_eps)
+        self.attn = Attention(width, heads, qkv_bias)
+        self.norm2 = nn.LayerNorm(width, eps=norm_eps)
+        kind = {"gelu": Mlp, "swiglu": SwiGlu}[mlp]
+        self.mlp: nn.Module = kind(width, int(width * mlp_ratio))
+        self.ls1 = None if layer_scale is None else LayerScale(width, layer_scale)
+        self.ls2 = None if layer_scale is None else LayerScale(width, layer_scale)
+
+    def forward(self, x: Tensor, start: int = 0) -> Tensor:
+        """Transform tokens: (B, N, D) -> (B, N - start, D); all are attended to, the tail comes out."""
+        x = x[:, start:] + self._branch(self.attn(self.norm1(x), start), self.ls1)
+        return x + self._branch(self.mlp(self.norm2(x)), self.ls2)
+
+    def _branch(self, out: Tensor, scale: LayerScale | None) -> Tensor:
+        if scale is not None:
+            out = scale(out)
+        return drop_path(out, self.drop_path, self.training)
