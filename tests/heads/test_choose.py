@@ -1,0 +1,29 @@
+"""What validation chooses: macro AUROC over defined findings, thresholds of max F1, and what it cannot
+choose."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hilum.heads.choose import choose_thresholds, macro_auroc
+from hilum.metrics.ranking import auroc
+
+
+def test_macro_auroc_is_the_mean_over_defined_findings() -> None:
+    targets = np.array([[1, 0, np.nan], [0, 0, 1], [1, 0, 0], [0, 0, 1]])
+    scores = np.random.default_rng(0).random((4, 3))
+    each = [auroc(targets[:, c], scores[:, c]) for c in (0, 2)]
+    assert macro_auroc(targets, scores) == pytest.approx(np.mean(each))  # type: ignore[arg-type]
+    assert macro_auroc(targets[:, 1:2], scores[:, 1:2]) is None
+    assert macro_auroc(targets, np.full((4, 3), np.nan)) is None
+
+
+def test_thresholds_have_the_largest_f1_or_a_note() -> None:
+    targets = np.array([[1, 0], [1, 0], [0, 0], [0, 0], [0, np.nan]])
+    scores = np.array([[0.9, 0.1], [0.3, 0.1], [0.2, 0.1], [0.1, 0.1], [0.05, 0.1]])
+    thresholds, notes = choose_thresholds(targets, scores, ("Edema", "Mass"))
+    assert 0.2 < thresholds["Edema"] <= 0.3
+    assert thresholds["Mass"] == 0.5
+    assert notes == {"Mass": "no positives in validation: the threshold is 0.5, not chosen"}
+    assert "no negatives" in choose_thresholds(np.ones((3, 1)), np.ones((3, 1)), ("Edema",))[1]["Edema"]
