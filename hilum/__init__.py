@@ -26,7 +26,7 @@ _PUBLIC = {
     "Manifest": "hilum.manifest:Manifest",
     "UserError": "hilum.errors:UserError",
 }
-__all__ = sorted(_PUBLIC)  # noqa: PLE0604
+__all__ = sorted(_PUBLIC)
 
 try:
     __version__ = version("hilum")

@@ -10,7 +10,10 @@ from hilum.errors import UserError
 
 VERBS = {
     "doctor": ("hilum.commands.doctor:doctor", "check this machine, its codecs and a data folder"),
-    "prepare": ("hilum.commands.prepare:prepare", "a folder of films -> 8-bit images, manifest and patient-level split"),
+    "prepare": (
+        "hilum.commands.prepare:prepare",
+        "a folder of films -> 8-bit images, manifest and patient-level split",
+    ),
     "audit": ("hilum.commands.audit:audit", "find patients and images that leak across splits and sets"),
     "pretrain": ("hilum.commands.pretrain:pretrain", "films -> pretrained encoder"),
     "adapt": ("hilum.commands.adapt:adapt", "encoder + labelled films -> classifier"),

@@ -70,7 +70,9 @@ class Preprocessing:
     channels: int = 3  # grey is repeated this many times
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)  # per channel, on the [0, 1] scale (ImageNet, as MAE)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
-    resize: Literal["squeeze", "shortest", "pad"] = "squeeze"  # both sides to size; shortest side, then centre crop; letterbox
+    resize: Literal["squeeze", "shortest", "pad"] = (
+        "squeeze"  # both sides to size; shortest side, then centre crop; letterbox
+    )
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
     antialias: bool = True
     voi: Literal["first"] = "first"  # DICOM: the first window or VOI LUT of the file
@@ -85,7 +87,9 @@ class Preprocessing:
         unknown = set(values) - {field.name for field in fields(cls)}
         if unknown:
             raise ValueError(f"unknown preprocessing fields: {sorted(unknown)}")
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        return cls(
+            **{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+        )
 
 
 def label_column(finding: str) -> str:

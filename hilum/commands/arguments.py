@@ -7,10 +7,13 @@ expects at a shell and jsonargparse leaves out: positional arguments, `--dashes`
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args, get_origin, get_type_hints
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentError, ArgumentParser
+
+from hilum.errors import ConfigError
 
 
 def parse(verb: Callable[..., Any], argv: Sequence[str]) -> dict[str, Any]:
@@ -20,10 +23,30 @@ def parse(verb: Callable[..., Any], argv: Sequence[str]) -> dict[str, Any]:
     last takes all that remain. Keyword-only parameters are options. `--config FILE` reads any of them from YAML or JSON.
     """
     parser = build_parser(verb)
-    namespace = parser.parse_args(_normalise(verb, argv))
+    try:
+        namespace = parser.parse_args(_normalise(verb, argv))
+    except ArgumentError as error:
+        raise ConfigError(
+            " ".join(str(error).split()), fix=f"See hilum {verb.__name__.replace('_', '-')} --help"
+        ) from error
     values = namespace.as_dict()
     values.pop("config", None)
     return values
+
+
+def as_words(verb: Callable[..., Any], arguments: Mapping[str, Any]) -> list[str]:
+    """The command line that stands for these arguments: the inverse of `parse`, for child processes."""
+    words = [verb.__name__.replace("_", "-")]
+    for name, value in arguments.items():
+        if value is None or value is False or value == ():
+            continue
+        if isinstance(value, dict):
+            words += [f"--{name}.{key}={json.dumps(part)}" for key, part in value.items()]
+        elif isinstance(value, list | tuple):
+            words.append(f"--{name}={','.join(map(str, value))}")
+        else:
+            words.append(f"--{name}={'true' if value is True else value}")
+    return words
 
 
 def build_parser(verb: Callable[..., Any]) -> ArgumentParser:
@@ -32,6 +55,7 @@ def build_parser(verb: Callable[..., Any]) -> ArgumentParser:
     positional = " ".join(word.upper() for word in _positional(verb))
     parser = ArgumentParser(
         prog=f"hilum {name}",
+        exit_on_error=False,
         usage=f"hilum {name} {positional} [options]" if positional else f"hilum {name} [options]",
         description=inspect.getdoc(verb).split("\n\n")[0] if inspect.getdoc(verb) else None,  # type: ignore[union-attr]
     )
@@ -60,7 +84,7 @@ def _normalise(verb: Callable[..., Any], argv: Sequence[str]) -> list[str]:
                 many = [word]
                 while words and not words[0].startswith("--"):
                     many.append(words.pop(0))
-                out.append(f"--{waiting.pop(0)}={_bracket(','.join(many))}")
+                out.append(f"--{waiting.pop(0)}=[{', '.join(map(repr, many))}]")
             else:
                 out.append(f"--{waiting.pop(0)}={word}")
             continue
@@ -84,7 +108,11 @@ def _is_tuple(hint: Any) -> bool:
 def _bracket(value: str) -> str:
     if value.startswith("["):
         return value
-    return "[" + ", ".join(f"{part.strip()!r}" if not _number(part) else part for part in value.split(",") if part) + "]"
+    return (
+        "["
+        + ", ".join(f"{part.strip()!r}" if not _number(part) else part for part in value.split(",") if part)
+        + "]"
+    )
 
 
 def _number(text: str) -> bool:

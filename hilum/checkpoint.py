@@ -1,0 +1,215 @@
+"""Checkpoint folders: safetensors + JSON, written atomically, verified on load, never pickled.
+
+    model.safetensors   weights
+    config.json         what they are: kind, architecture, preprocessing record
+    README.md           model card
+    resume/             training runs only: optimizer, average and random .safetensors, state.json
+    files.json          sha256 of every file above
+
+A folder is written under a temporary name, synced and renamed, so a folder of the right name is always whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from hilum.errors import CheckpointError, UserError
+from hilum.run_folder import sync_folder
+
+WEIGHTS, CONFIG, CARD, FILES = "model.safetensors", "config.json", "README.md", "files.json"
+OPTIMIZER, AVERAGE, RANDOM = (
+    "resume/optimizer.safetensors",
+    "resume/average.safetensors",
+    "resume/random.safetensors",
+)
+STATE = "resume/state.json"
+
+
+@dataclass(frozen=True)
+class Resume:
+    """What a training run needs beside its weights."""
+
+    optimizer: Mapping[str, Tensor]
+    average: Mapping[str, Tensor]  # moving average of the backbone; empty where there is none
+    random: Mapping[str, Tensor]  # generator states of every rank
+    state: Mapping[str, Any]  # step, scaler, parameter groups
+
+
+def save_checkpoint(
+    path: Path,
+    weights: Mapping[str, Tensor],
+    config: Mapping[str, Any],
+    card: str,
+    resume: Resume | None = None,
+) -> Path:
+    """Write a checkpoint folder; on any failure nothing of that name exists and older ones are untouched.
+
+    Raises:
+        UserError: the disk is full or the folder cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        (partial / "resume" if resume else partial).mkdir(parents=True)
+        save_file(_contiguous(weights), partial / WEIGHTS)
+        (partial / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+        (partial / CARD).write_text(card)
+        if resume is not None:
+            save_file(_contiguous(resume.optimizer), partial / OPTIMIZER)
+            save_file(_contiguous(resume.average), partial / AVERAGE)
+            save_file(_contiguous(resume.random), partial / RANDOM)
+            (partial / STATE).write_text(json.dumps(resume.state) + "\n")
+        names = sorted(str(p.relative_to(partial).as_posix()) for p in partial.rglob("*") if p.is_file())
+        (partial / FILES).write_text(
+            json.dumps({name: _sha256(partial / name) for name in names}, indent=2) + "\n"
+        )
+        for name in [*names, FILES]:
+            _sync_file(partial / name)
+        sync_folder(partial)
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(partial, path)
+        sync_folder(path.parent)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise UserError(
+            f"the checkpoint could not be written ({error})",
+            where=path,
+            fix="Free disk space; earlier checkpoints are whole",
+        ) from error
+    return path
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Weights and config of a checkpoint folder, after checking every file against its hash.
+
+    Raises:
+        CheckpointError: not a checkpoint, or a file of it is damaged; the file is named.
+    """
+    verify(path)
+    return _load_tensors(path / WEIGHTS), read_config(path)
+
+
+def load_resume(path: Path) -> Resume:
+    """The training state of a checkpoint already verified."""
+    return Resume(
+        optimizer=_load_tensors(path / OPTIMIZER),
+        average=_load_tensors(path / AVERAGE),
+        random=_load_tensors(path / RANDOM),
+        state=json.loads((path / STATE).read_text()),
+    )
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """`config.json` of a checkpoint folder."""
+    try:
+        config: dict[str, Any] = json.loads((path / CONFIG).read_text())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            "is not a Hilum checkpoint (no readable config.json)",
+            where=path,
+            fix="Give a run, encoder or checkpoint folder",
+        ) from error
+    return config
+
+
+def verify(path: Path) -> None:
+    """Compare every file with `files.json`; a flipped byte is refused by the file's name."""
+    try:
+        hashes: dict[str, str] = json.loads((path / FILES).read_text())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            "is not a whole Hilum checkpoint (no readable files.json)",
+            where=path,
+            fix="Give a folder that hilum wrote",
+        ) from error
+    for name, expected in hashes.items():
+        file = path / name
+        if not file.is_file():
+            raise CheckpointError(
+                "is missing from the checkpoint", where=file, fix="Copy the whole folder again"
+            )
+        if _sha256(file) != expected:
+            raise CheckpointError(
+                "is damaged: its content does not match the recorded sha256",
+                where=file,
+                fix="Copy it again or use another checkpoint",
+            )
+
+
+def step_folder(run: Path, step: int) -> Path:
+    """Where the checkpoint of an optimizer step lies."""
+    return run / "checkpoints" / f"step-{step:08d}"
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """Whole training checkpoints of a run, oldest first."""
+    folder = run / "checkpoints"
+    found = [
+        p for p in folder.glob("step-*") if re.fullmatch(r"step-\d{8,}", p.name) and (p / FILES).is_file()
+    ]
+    return sorted(found, key=lambda p: int(p.name[5:]))
+
+
+def retain(run: Path, keep: int) -> None:
+    """Delete all but the newest `keep` checkpoints, and what killed saves left behind."""
+    for old in checkpoints(run)[:-keep]:
+        shutil.rmtree(old)
+    for partial in (run / "checkpoints").glob(".*.partial"):
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def check_fit(module: nn.Module, weights: Mapping[str, Tensor], *, where: Path) -> None:
+    """Check that weights fit a module exactly, before anything is loaded; the first misfits are named.
+
+    Raises:
+        CheckpointError: a tensor is missing, unexpected, or of another shape.
+    """
+    own = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    wrong = [f"{name} (missing)" for name in own if name not in weights]
+    wrong += [f"{name} (not in the model)" for name in weights if name not in own]
+    wrong += [
+        f"{name} ({tuple(weights[name].shape)} instead of {shape})"
+        for name, shape in own.items()
+        if name in weights and tuple(weights[name].shape) != shape
+    ]
+    if wrong:
+        shown = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
+        raise CheckpointError(
+            f"holds another architecture: {shown}",
+            where=where,
+            fix="Choose the model the checkpoint was made with",
+        )
+
+
+def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+
+
+def _load_tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"cannot be read ({error})", where=path, fix="Copy it again") from error
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync_file(path: Path) -> None:
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())

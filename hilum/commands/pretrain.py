@@ -1,0 +1,100 @@
+"""`hilum pretrain`: films to a pretrained encoder."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+
+def pretrain(
+    method: Literal["mae"],
+    *,
+    data: str,
+    out: str,
+    preset: str | None = None,
+    model: str | None = None,
+    size: int | None = None,
+    init: str | None = None,
+    views: tuple[str, ...] = (),
+    epochs: float = 100.0,
+    max_steps: int | None = None,
+    batch_size: int = 256,
+    micro_batch: int | None = None,
+    lr: float | None = None,
+    base_lr: float = 1.5e-4,
+    warmup: float = 0.05,
+    weight_decay: float = 0.05,
+    clip_norm: float | None = None,
+    ema_decay: float | None = None,
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32",
+    compile: bool = False,
+    seed: int = 0,
+    workers: int = 0,
+    devices: int = 1,
+    nodes: int = 1,
+    strategy: Literal["ddp", "fsdp2"] = "ddp",
+    accelerator: Literal["auto", "cpu", "cuda"] = "auto",
+    save_every: int | None = None,
+    keep_checkpoints: int = 2,
+    probe: bool = True,
+    set: dict[str, Any] | None = None,
+    resume: bool = False,
+    dry_run: bool = False,
+) -> str:
+    """Pretrain an encoder on the training films of a manifest; RUN/encoder is what `hilum.load` reads.
+
+    Args:
+        method: the objective.
+        data: folder with a manifest (from `hilum prepare`, or written by hand).
+        out: the run folder; new or empty.
+        preset: a published configuration of the method by name, e.g. cxrbase.
+        model: backbone by name, e.g. vit_base_patch16.
+        size: pixels a side of the training image.
+        init: start from this encoder, run or released MAE file instead of random weights.
+        views: only films with these view positions, e.g. PA,AP.
+        epochs: passes over the films; fractions are allowed.
+        max_steps: stop after this many optimizer steps.
+        batch_size: films per optimizer step over all devices.
+        micro_batch: films per device per forward pass; the rest is gradient accumulation.
+        lr: peak learning rate; default base_lr * batch_size / 256.
+        base_lr: learning rate per 256 films.
+        warmup: share of the run with rising learning rate.
+        weight_decay: AdamW's; none on biases and norms.
+        clip_norm: clip the gradient norm to this.
+        ema_decay: export a moving average of the weights with this decay.
+        precision: arithmetic of the forward pass; weights stay in fp32.
+        compile: torch.compile (GPUs).
+        seed: key of every random draw.
+        workers: loader processes per device.
+        devices: devices on this machine.
+        nodes: machines, under torchrun or SLURM.
+        strategy: how several devices share the work.
+        accelerator: cpu, cuda, or whichever is there.
+        save_every: optimizer steps between checkpoints.
+        keep_checkpoints: how many to keep.
+        probe: judge the encoder on the validation labels at every checkpoint, where there are any.
+        set: further options of the method, e.g. --set.mask_ratio 0.6.
+        resume: go on with the run in --out, bit for bit where it stopped.
+        dry_run: print the resolved configuration and stop.
+    """
+    given = dict(locals())
+    from hilum.config import TrainSettings
+    from hilum.distributed import in_process_group, launch_children
+    from hilum.pretraining import make_plan, run_pretraining
+
+    own = {name: value for name, value in (("model", model), ("image_size", size)) if value is not None}
+    settings = {name: value for name, value in given.items() if name in TrainSettings.__dataclass_fields__}
+    plan = make_plan(
+        method, data, preset=preset, method_options={**own, **(set or {})}, settings=settings, views=views, init=init
+    )
+    if dry_run:
+        import json
+        import sys
+
+        sys.stdout.write(json.dumps(plan.to_json(), indent=2) + "\n")
+    elif devices > 1 and not in_process_group():
+        from hilum.commands.arguments import as_words
+
+        launch_children(as_words(pretrain, given), devices)
+    else:
+        run_pretraining(plan, out, resume=resume, probe=probe)
+    return out

@@ -1,0 +1,158 @@
+"""A pretrained encoder as a user meets it: weights, architecture and preprocessing in one object.
+
+    enc = hilum.load("RUN")                      # a run, encoder or checkpoint folder, or a released MAE file
+    x = torch.stack([enc.transform(film)])       # film: (H, W), uint8 or float in [0, 1]
+    enc.embed(x)                                 # (1, D)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hilum.checkpoint import CONFIG, WEIGHTS, check_fit, load_checkpoint, read_config, save_checkpoint
+from hilum.config import override
+from hilum.errors import CheckpointError
+from hilum.models.vit import VisionTransformer, ViTConfig
+from hilum.schema import Preprocessing
+from hilum.transforms.image import prepare_film
+
+Pool = Literal["cls", "mean", "cls+mean"]
+
+
+class Encoder:
+    """A Vision Transformer with the transform it was trained behind.
+
+    Args:
+        model: the network.
+        preprocessing: how a film becomes its input.
+        origin: where the weights come from (method, data, run), for model cards and results.
+    """
+
+    def __init__(
+        self, model: VisionTransformer, preprocessing: Preprocessing, origin: Mapping[str, Any] | None = None
+    ) -> None:
+        self.model, self.preprocessing, self.origin = model.eval(), preprocessing, dict(origin or {})
+
+    @property
+    def width(self) -> int:
+        """D, features of one token."""
+        return self.model.config.width
+
+    def transform(self, film: np.ndarray) -> Tensor:
+        """A film (H, W), uint8 or float in [0, 1], as the encoder's input (C, S, S) float32."""
+        return prepare_film(film, self.preprocessing)
+
+    @torch.no_grad()
+    def embed(self, images: Tensor, pool: Pool = "cls") -> Tensor:
+        """One vector a film: images (B, C, H, W) as `transform` gives them -> (B, D), or (B, 2D) for "cls+mean".
+
+        Args:
+            images: normalised films.
+            pool: the class token, the mean of the patch tokens, or both side by side, after the final norm.
+        """
+        return pool_tokens(self.model.forward_features(images), self.model.num_prefix_tokens, pool)
+
+    @torch.no_grad()
+    def tokens(self, images: Tensor) -> Tensor:
+        """Patch tokens after the final norm, row by row: (B, C, H, W) -> (B, P, D)."""
+        return self.model.forward_features(images)[:, self.model.num_prefix_tokens :]
+
+    @torch.no_grad()
+    def attention(self, images: Tensor, block: int = -1) -> Tensor:
+        """Attention weights of one block: (B, C, H, W) -> (B, heads, 1 + R + P, 1 + R + P)."""
+        return self.model.attention(images, block)
+
+    def to(self, device: str | torch.device) -> Encoder:
+        """Move the weights; returns itself."""
+        self.model.to(device)
+        return self
+
+    def describe(self) -> dict[str, Any]:
+        """What goes into config.json beside the weights."""
+        return {
+            "kind": "encoder",
+            "architecture": asdict(self.model.config),
+            "preprocessing": self.preprocessing.to_json(),
+            "origin": self.origin,
+        }
+
+    def save(self, folder: str | Path) -> Path:
+        """Write model.safetensors, config.json and the model card.
+
+        Raises:
+            UserError: the folder cannot be written; nothing half-written stays.
+        """
+        folder = Path(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        return save_checkpoint(folder, self.model.state_dict(), self.describe(), encoder_card(self))
+
+
+def pool_tokens(tokens: Tensor, prefix: int, pool: Pool) -> Tensor:
+    """(B, prefix + P, D) tokens -> (B, D) or (B, 2D); see `Encoder.embed`."""
+    patches = tokens[:, prefix:].mean(dim=1)
+    if pool == "mean":
+        return patches
+    return tokens[:, 0] if pool == "cls" else torch.cat([tokens[:, 0], patches], dim=1)
+
+
+def load(source: str | Path) -> Encoder:
+    """Load an encoder.
+
+    Args:
+        source: a run folder (its exported encoder), an encoder folder, or a released MAE checkpoint file.
+
+    Raises:
+        CheckpointError: nothing there, damaged, of another kind, or only partly used; the message says which.
+    """
+    path = Path(source)
+    if path.is_file():
+        from hilum.models.pretrained import load_released
+
+        return Encoder(*load_released(path))
+    folder = path / "encoder" if (path / "encoder" / CONFIG).is_file() else path
+    if not (folder / WEIGHTS).is_file():
+        raise CheckpointError(
+            "holds no encoder" if path.is_dir() else "no such file or folder",
+            where=path,
+            fix="Give a finished pretraining run, an encoder folder, or a released checkpoint file",
+        )
+    config = read_config(folder)
+    if config.get("kind") != "encoder":
+        raise CheckpointError(
+            f"is a {config.get('kind', 'foreign')} checkpoint, not an encoder", where=folder, fix="Give the run's encoder/ folder"
+        )
+    weights, config = load_checkpoint(folder)
+    model = VisionTransformer(override(ViTConfig(), config["architecture"], where=str(folder / CONFIG)))
+    check_fit(model, weights, where=folder / WEIGHTS)
+    model.load_state_dict(weights)
+    return Encoder(model, Preprocessing.from_json(config["preprocessing"]), config.get("origin"))
+
+
+def encoder_card(encoder: Encoder) -> str:
+    """The model card: what it is, what it saw, what it is for."""
+    origin, architecture = encoder.origin, encoder.model.config
+    rows = "\n".join(f"| {key} | {value} |" for key, value in origin.items() if not isinstance(value, dict | list))
+    return f"""# Chest X-ray encoder
+
+Vision Transformer, {architecture.depth} blocks, width {architecture.width}, patch {architecture.patch_size}, \
+{architecture.image_size} px, {sum(p.numel() for p in encoder.model.parameters()):,} parameters.
+
+| | |
+|---|---|
+{rows or "| origin | not recorded |"}
+
+**Preprocessing** (in `config.json`, applied by `Encoder.transform`): `{json.dumps(encoder.preprocessing.to_json())}`
+
+**Intended use.** Research on chest radiographs: features for classifiers that are judged on the user's own patients.
+Not a medical device; not for diagnosis. Behaviour on other body parts, ages or machines than those it saw is unknown.
+
+**Licence of the weights.** They follow the terms of the films they were trained on: check these before sharing.
+"""

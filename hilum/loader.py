@@ -1,0 +1,143 @@
+"""The only torch data set of the project, and an order of films that survives anything.
+
+The whole run is one endless stream of films: epoch after epoch, each a fresh permutation keyed by (seed, epoch). A
+position in the stream is one integer, so a resumed run goes on at the exact film, and the global batch of step `s` is
+the films `s * B ... (s + 1) * B - 1` whatever the number of devices, loader processes or micro-batches. Every random
+draw for a film is keyed by (seed, epoch, row) alone.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+
+from hilum import schema
+from hilum.films import FilmStore
+
+Draw = tuple[int, int]  # (epoch, row)
+View = Callable[[npt.NDArray[np.uint8], np.random.Generator], dict[str, torch.Tensor]]  # a method's transform
+
+
+class ManifestDataset(Dataset[dict[str, Any]]):
+    """Films with the tensors a method asks for.
+
+    Args:
+        films: the decoded films, one per row.
+        image_ids: their ids.
+        views: a method's transform: (film, rng) -> named tensors.
+        seed: key of every random draw.
+        targets: (N, K) float32 labels, NaN where nothing may be learned; None for pretraining.
+    """
+
+    def __init__(
+        self,
+        films: FilmStore,
+        image_ids: Sequence[str],
+        views: View,
+        *,
+        seed: int,
+        targets: npt.NDArray[np.float32] | None = None,
+    ) -> None:
+        assert len(films) == len(image_ids) and (targets is None or len(targets) == len(films))
+        self.films, self.image_ids, self.views, self.seed, self.targets = (
+            films,
+            list(image_ids),
+            views,
+            seed,
+            targets,
+        )
+
+    def __len__(self) -> int:
+        return len(self.films)
+
+    def __getitem__(self, draw: Draw) -> dict[str, Any]:
+        epoch, row = draw
+        rng = np.random.default_rng([self.seed, epoch, row])
+        sample: dict[str, Any] = dict(self.views(self.films.film(row), rng))
+        sample[schema.IMAGE_ID] = self.image_ids[row]
+        if self.targets is not None:
+            sample[schema.LABELS] = torch.from_numpy(self.targets[row])
+        return sample
+
+
+@dataclass(frozen=True)
+class FilmOrder:
+    """Which films each optimizer step uses.
+
+    Args:
+        films: number of training films.
+        batch_size: films a step over all devices.
+        seed: key of the permutations.
+    """
+
+    films: int
+    batch_size: int
+    seed: int
+
+    def draws(self, step: int) -> list[Draw]:
+        """(epoch, row) of every film of one optimizer step, in order."""
+        first = step * self.batch_size
+        positions = range(first, first + self.batch_size)
+        orders = {epoch: self._permutation(epoch) for epoch in {p // self.films for p in positions}}
+        return [(p // self.films, int(orders[p // self.films][p % self.films])) for p in positions]
+
+    def _permutation(self, epoch: int) -> npt.NDArray[np.int64]:
+        return np.random.default_rng([self.seed, epoch]).permutation(self.films)
+
+
+class MicroBatches(Sampler[list[Draw]]):
+    """The micro-batches of one device, from one step to another.
+
+    Micro-batch `m` of device `r` takes the films `(m * devices + r) * micro_batch ...` of the step's global batch.
+    """
+
+    def __init__(
+        self, order: FilmOrder, *, start: int, stop: int, micro_batch: int, rank: int, world: int
+    ) -> None:
+        self.order, self.start, self.stop = order, start, stop
+        self.micro_batch, self.rank, self.world = micro_batch, rank, world
+
+    def __len__(self) -> int:
+        return (self.stop - self.start) * (self.order.batch_size // (self.micro_batch * self.world))
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        stride = self.micro_batch * self.world
+        for step in range(self.start, self.stop):
+            draws = self.order.draws(step)
+            for first in range(self.rank * self.micro_batch, self.order.batch_size, stride):
+                yield draws[first : first + self.micro_batch]
+
+
+def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
+    """Stack tensors, list ids."""
+    batch: dict[str, Any] = default_collate(
+        [{k: v for k, v in s.items() if k != schema.IMAGE_ID} for s in samples]
+    )
+    batch[schema.IMAGE_ID] = [sample[schema.IMAGE_ID] for sample in samples]
+    return batch
+
+
+def make_loader(
+    dataset: ManifestDataset, batches: MicroBatches, *, workers: int, pin: bool = False
+) -> DataLoader[Any]:
+    """A loader over `batches`; with processes they start clean (forkserver), never forked from a threaded trainer."""
+    context = None
+    if workers:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["hilum.loader"])
+    return DataLoader(
+        dataset,
+        batch_sampler=batches,  # type: ignore[arg-type]  # torch types a sampler of ints only
+        num_workers=workers,
+        collate_fn=collate,
+        multiprocessing_context=context,
+        pin_memory=pin,
+        persistent_workers=False,
+    )
