@@ -139,5 +139,5 @@ def make_loader(
         collate_fn=collate,
         multiprocessing_context=context,
         pin_memory=pin,
-        persistent_workers=False,
+        generator=torch.Generator(),  # else opening a loader draws from the generator that training uses
     )
