@@ -1,18 +1,19 @@
 """Masked autoencoder: hide three quarters of a film, encode the rest, predict the hidden pixels.
 
-Paper: Masked Autoencoders Are Scalable Vision Learners, https://arxiv.org/abs/2111.06377; facts checked
-    against
-https://github.com/facebookresearch/mae at efb2a80. CXRBase (https://arxiv.org/abs/2410.08861) is this
-method on chest films with ViT-L, started from ImageNet's MAE: the preset `cxrbase`.
-Departures: the mask is drawn per sample in the loader instead of per batch on the device; hidden patches
-    only are
-predicted, and tokens are not put back into grid order before the decoder. None of these changes a value.
+Paper: Masked Autoencoders Are Scalable Vision Learners, https://arxiv.org/abs/2111.06377
+Official code: https://github.com/facebookresearch/mae at efb2a80 (facts checked, nothing copied).
+CXRBase (https://arxiv.org/abs/2410.08861) is this method on chest films with ViT-L, started from the MAE of
+ImageNet: the preset `cxrbase`.
+
+Departures: the mask is drawn per sample in the loader instead of per batch on the device; only hidden
+patches are predicted, and tokens are not put back into grid order before the decoder. No value changes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -25,6 +26,7 @@ from hilum.methods.method import Output
 from hilum.models.decoder import MaskedDecoder
 from hilum.models.masking import order_by_noise, visible_count
 from hilum.models.patches import grid_of, patchify, unpatchify
+from hilum.models.pretrained import fill, fits, read_mae
 from hilum.models.vit import VisionTransformer, ViTConfig, vit_config
 from hilum.schema import IMAGE, MASK_NOISE, Preprocessing
 from hilum.transforms.image import denormalise, normalise
@@ -58,9 +60,7 @@ class Config:
             rule = "must be 0 < low <= high <= 1"
             raise ConfigError(f"crop_scale is {self.crop_scale} and {rule}", where="mae")
         if len(self.mean) != self.channels or len(self.std) != self.channels:
-            raise ConfigError(
-                f"mean and std need one value for each of {self.channels} channels", where="mae"
-            )
+            raise ConfigError(f"mean and std need one value for each of {self.channels} channels", where="mae")
 
     @property
     def backbone(self) -> ViTConfig:
@@ -135,9 +135,7 @@ class MAE(nn.Module):
     def preprocessing(self) -> Preprocessing:
         """The record that travels with the encoder."""
         config = self.config
-        return Preprocessing(
-            size=config.image_size, channels=config.channels, mean=config.mean, std=config.std
-        )
+        return Preprocessing(size=config.image_size, channels=config.channels, mean=config.mean, std=config.std)
 
     def views(self) -> MaskedViews:
         """The transform a training film goes through."""
@@ -164,6 +162,29 @@ class MAE(nn.Module):
 
     def after_step(self, progress: float) -> None:
         """Nothing to do."""
+
+    def start_from(self, path: str | Path, *, heads: int | None = None) -> tuple[str, ...]:
+        """Start from a released MAE file (CXRBase: ImageNet's), the decoder too where the file has a fitting one.
+
+        Args:
+            path: a .pth or .safetensors file in one of MAE's layouts.
+            heads: attention heads of the file's encoder, which no tensor tells; this model's where omitted.
+
+        Returns:
+            What was done, one line each, for the log.
+
+        Raises:
+            CheckpointError: damaged, or of another architecture; nothing of the model has changed then.
+        """
+        file = read_mae(path, heads=heads or self.backbone.config.heads)
+        fill(self.backbone, file.backbone_for(self.backbone.config), where=path)
+        notes = list(file.report())
+        if fits(self.decoder, file.decoder):
+            fill(self.decoder, file.decoder, where=path)
+            notes.append("the decoder starts from the file")
+        else:
+            notes.append("the decoder starts from random weights: the file has none of this shape")
+        return tuple(notes)
 
     @torch.no_grad()
     def reconstruct(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hilum.models.onednn import Linear, linear
+
 
 def drop_path(branch: Tensor, rate: float, training: bool) -> Tensor:
     """Stochastic depth per sample (Huang 2016): a branch is zero with probability `rate`, else / (1 - rate).
@@ -35,8 +37,8 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int, qkv_bias: bool) -> None:
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width, bias=qkv_bias)
-        self.proj = nn.Linear(width, width)
+        self.qkv = Linear(width, 3 * width, bias=qkv_bias)
+        self.proj = Linear(width, width)
 
     def forward(self, x: Tensor, start: int = 0) -> Tensor:
         """Attend: x (B, N, D) -> (B, N - start, D), the outputs of the tokens from `start` on."""
@@ -59,8 +61,8 @@ class Attention(nn.Module):
             query, key, value = joint.permute(2, 0, 3, 1, 4).unbind(0)
             return query, key, value
         weight, bias = self.qkv.weight, self.qkv.bias
-        of_tail = F.linear(x[:, start:], weight[:width], None if bias is None else bias[:width])
-        of_all = F.linear(x, weight[width:], None if bias is None else bias[width:])
+        of_tail = linear(x[:, start:], weight[:width], None if bias is None else bias[:width])
+        of_all = linear(x, weight[width:], None if bias is None else bias[width:])
         query = of_tail.view(batch, tokens - start, self.heads, -1).transpose(1, 2)
         key, value = of_all.view(batch, tokens, 2, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
         return query, key, value
@@ -71,8 +73,8 @@ class Mlp(nn.Module):
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(width, hidden)
-        self.fc2 = nn.Linear(hidden, width)
+        self.fc1 = Linear(width, hidden)
+        self.fc2 = Linear(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """Transform each token: (..., D) -> (..., D)."""
@@ -90,8 +92,8 @@ class SwiGlu(nn.Module):
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
         gated = (int(hidden * 2 / 3) + 7) // 8 * 8
-        self.w12 = nn.Linear(width, 2 * gated)
-        self.w3 = nn.Linear(gated, width)
+        self.w12 = Linear(width, 2 * gated)
+        self.w3 = Linear(gated, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """Transform each token: (..., D) -> (..., D)."""

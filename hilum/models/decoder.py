@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hilum.models.blocks import Block
 from hilum.models.initialise import initialise
+from hilum.models.onednn import Linear
 from hilum.models.positions import sincos_table
 
 
@@ -44,16 +45,14 @@ class MaskedDecoder(nn.Module):
         norm_eps: float = 1e-6,
     ) -> None:
         super().__init__()
-        self.decoder_embed = nn.Linear(encoder_width, width)
+        self.decoder_embed = Linear(encoder_width, width)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, width))
-        self.decoder_pos_embed = nn.Parameter(
-            sincos_table(width, grid, class_token=True).float(), requires_grad=False
-        )
+        self.decoder_pos_embed = nn.Parameter(sincos_table(width, grid, class_token=True).float(), requires_grad=False)
         self.decoder_blocks = nn.ModuleList(
             Block(width, heads, mlp_ratio=mlp_ratio, norm_eps=norm_eps) for _ in range(depth)
         )
         self.decoder_norm = nn.LayerNorm(width, eps=norm_eps)
-        self.decoder_pred = nn.Linear(width, outputs)
+        self.decoder_pred = Linear(width, outputs)
         initialise(self, "xavier")
 
     def forward(self, latent: Tensor, order: Tensor) -> Tensor:

@@ -8,10 +8,10 @@ load unchanged, but is computed as one matrix product over gathered rows: hidden
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hilum.errors import ConfigError
+from hilum.models.onednn import linear
 
 
 def grid_of(images: Tensor, patch_size: int) -> tuple[int, int]:
@@ -69,4 +69,4 @@ class PatchEmbed(nn.Module):
     def forward(self, images: Tensor, chosen: Tensor | None = None) -> Tensor:
         """Embed all patches, or only the chosen ones (B, V), of images (B, C, H, W): (B, V or L, width)."""
         weight = self.proj.weight.permute(0, 2, 3, 1).flatten(1)  # to the pixel order of `patchify`
-        return F.linear(patchify(images, self.patch_size, chosen), weight, self.proj.bias)
+        return linear(patchify(images, self.patch_size, chosen), weight, self.proj.bias)

@@ -1,7 +1,7 @@
 """The one backbone: a Vision Transformer with timm's state-dict names.
 
-Paper: An Image is Worth 16x16 Words (arXiv 2010.11929); registers arXiv 2309.16588; LayerScale arXiv
-    2103.17239.
+Papers: ViT arXiv 2010.11929; registers arXiv 2309.16588; LayerScale arXiv 2103.17239.
+
 Token order is [class token, registers, patches row by row]; the position table covers the class token and
 the patches, registers carry none (DINOv2). Sizes other than the trained one work: the table is resized at
 run time by the rule stored in the configuration.
@@ -51,9 +51,7 @@ class ViTConfig:
         """Refuse shapes that cannot be built."""
         sizes = (self.image_size, self.patch_size, self.width, self.depth, self.heads, self.channels)
         if min(sizes) < 1:
-            raise ConfigError(
-                f"image, patch, width, depth, heads, channels are {sizes}: not positive", where="ViT"
-            )
+            raise ConfigError(f"image, patch, width, depth, heads, channels are {sizes}: not positive", where="ViT")
         checks = (
             (self.image_size % self.patch_size == 0, "image_size", f"a multiple of {self.patch_size}"),
             (self.width % self.heads == 0, "width", f"a multiple of heads {self.heads}"),
@@ -197,9 +195,7 @@ class VisionTransformer(nn.Module):
         config = self.config
         prefix = int(config.class_token)
         grid = grid_of(images, config.patch_size)
-        positions = resize_table(
-            self.pos_embed, config.grid, grid, prefix=prefix, rule=config.position_resize
-        )
+        positions = resize_table(self.pos_embed, config.grid, grid, prefix=prefix, rule=config.position_resize)
         patches = self.patch_embed(images, keep)
         of_patches = positions[:, prefix:]
         patches = patches + (of_patches if keep is None else of_patches[0][keep])

@@ -1,0 +1,227 @@
+"""Other people's checkpoints to our keys: key maps and nothing else.
+
+Layouts read here are MAE's (facebookresearch/mae at efb2a80, and everything that grew from it): the
+encoder-only release, the full training file with its decoder, and the fine-tuned classifier (fc_norm, head,
+no final norm). Width, depth, patch, channels and image size are read from the tensors. The number of
+attention heads is in no tensor: it is an option, by default width // 64, which is right for every released
+MAE.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isqrt
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import torch
+from torch import Tensor, nn
+
+from hilum.errors import CheckpointError
+from hilum.models.positions import resize_table, sincos_table
+from hilum.models.unpickle import read_pickle
+from hilum.models.vit import VisionTransformer, ViTConfig
+
+_PREFIXES: Final = ("module.", "encoder.", "backbone.")  # DataParallel, and wrappers around an encoder
+_CONTAINERS: Final = ("model", "state_dict")  # where training files keep the weights
+_BACKBONE: Final = re.compile(r"(cls_token|reg_token|pos_embed|patch_embed\.proj|blocks\.\d+|norm)(\.|$)")
+_DECODER: Final = re.compile(r"(mask_token$|decoder_(embed|pos_embed|blocks|norm|pred)(\.|$))")
+_HEAD: Final = re.compile(r"(fc_norm|head)\.(weight|bias)$")
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """What a foreign file held, in our keys."""
+
+    config: ViTConfig  # read from the tensors
+    backbone: dict[str, Tensor]  # keys of `VisionTransformer`
+    decoder: dict[str, Tensor]  # keys of `MaskedDecoder`; empty where the file has none
+    head: dict[str, Tensor]  # fc_norm.*, head.* of a fine-tuned file; empty otherwise
+    dropped: tuple[tuple[str, str], ...]  # (key of the file, why it is not used)
+
+    def backbone_for(self, target: ViTConfig) -> dict[str, Tensor]:
+        """The encoder's weights with the position table brought to the grid of `target` by its resize rule.
+
+        A fixed sine-cosine table is made anew for another grid, as MAE does, instead of being interpolated.
+        """
+        table = self.backbone["pos_embed"]
+        if self.config.grid == target.grid:
+            return self.backbone
+        if self.config.position == target.position == "sincos":
+            resized = sincos_table(self.config.width, target.grid, class_token=self.config.class_token).float()
+        else:
+            prefix = int(self.config.class_token)
+            rule = target.position_resize
+            resized = resize_table(table, self.config.grid, target.grid, prefix=prefix, rule=rule)
+        return {**self.backbone, "pos_embed": resized}
+
+    def report(self) -> tuple[str, ...]:
+        """What was used and what was dropped and why, one line each."""
+        config = self.config
+        lines = [
+            f"encoder: {config.depth} blocks of width {config.width} with {config.heads} heads, patch "
+            f"{config.patch_size}, {config.image_size} px, {config.channels} channels; "
+            f"{len(self.backbone)} tensors used"
+        ]
+        if self.decoder:
+            lines.append(f"decoder: {len(self.decoder)} tensors found")
+        if self.head:
+            lines.append(f"head: {', '.join(sorted(self.head))} found")
+        lines += [f"dropped {key}: {why}" for key, why in self.dropped]
+        return tuple(lines)
+
+
+def load_backbone(path: str | Path, *, heads: int | None = None) -> tuple[VisionTransformer, Pretrained]:
+    """Build the encoder that a foreign file holds and fill it.
+
+    Args:
+        path: a .pth, .pt or .safetensors file in one of MAE's layouts.
+        heads: attention heads; width // 64 where omitted.
+
+    Raises:
+        CheckpointError: unreadable, not of these layouts, or any block or the patch embedding would stay
+            unfilled.
+    """
+    file = read_mae(path, heads=heads)
+    model = VisionTransformer(file.config)
+    fill(model, file.backbone, where=path)
+    return model, file
+
+
+def read_mae(path: str | Path, *, heads: int | None = None) -> Pretrained:
+    """Read a file in one of MAE's layouts; arguments and errors as `load_backbone`."""
+    backbone: dict[str, Tensor] = {}
+    decoder: dict[str, Tensor] = {}
+    head: dict[str, Tensor] = {}
+    dropped: list[tuple[str, str]] = []
+    for original, value in _weights(path).items():
+        key = _stripped(original)
+        for pattern, part in ((_BACKBONE, backbone), (_DECODER, decoder), (_HEAD, head)):
+            if pattern.match(key):
+                if key in part:
+                    raise CheckpointError(f"two tensors are named {key} once prefixes are stripped", where=path)
+                part[key] = value
+                break
+        else:
+            dropped.append((original, "no part of an encoder, decoder or head of MAE"))
+    return Pretrained(_config_of(backbone, heads, path), backbone, decoder, head, tuple(dropped))
+
+
+def fits(module: nn.Module, weights: Mapping[str, Tensor]) -> bool:
+    """Whether `weights` name every tensor of `module`, no other, each in its shape."""
+    return not _misfits(module, weights)
+
+
+def fill(module: nn.Module, weights: Mapping[str, Tensor], *, where: str | Path) -> None:
+    """Copy `weights` into `module`; every tensor of it must be given, in its shape, and nothing else.
+
+    Raises:
+        CheckpointError: names the first few that are missing, superfluous or of another shape; nothing is
+            copied.
+    """
+    faults = _misfits(module, weights)
+    if faults:
+        more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
+        raise CheckpointError(
+            f"does not fill the network: {'; '.join(faults[:3])}{more}",
+            where=where,
+            fix="Choose the model size, image size, patch size and channels that the file was trained with",
+        )
+    module.load_state_dict(dict(weights))
+
+
+def _misfits(module: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
+    """Every difference between what `module` needs and what `weights` give."""
+    faults = []
+    wanted = module.state_dict()
+    for key, tensor in wanted.items():
+        if key not in weights:
+            faults.append(f"{key} is missing")
+        elif weights[key].shape != tensor.shape:
+            faults.append(f"{key} is {tuple(weights[key].shape)} and must be {tuple(tensor.shape)}")
+        elif not weights[key].is_floating_point():
+            faults.append(f"{key} holds {weights[key].dtype}")
+        elif not bool(torch.isfinite(weights[key]).all()):
+            faults.append(f"{key} holds values that are not finite")
+    return faults + [f"{key} has no place" for key in weights if key not in wanted]
+
+
+def _weights(path: str | Path) -> dict[str, Tensor]:
+    """The state dict of a file, out of whichever container it sits in."""
+    content: Any
+    if Path(path).suffix == ".safetensors":
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            content = load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(f"cannot be read as safetensors ({error})", where=path) from error
+    else:
+        content = read_pickle(path)
+    for container in _CONTAINERS:
+        if isinstance(content, dict) and isinstance(content.get(container), dict):
+            content = content[container]
+    if not isinstance(content, dict):
+        raise CheckpointError("holds no dictionary of tensors", where=path)
+    tensors = {key: value for key, value in content.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise CheckpointError("holds no tensors", where=path)
+    return tensors
+
+
+def _stripped(key: str) -> str:
+    """A key without the prefixes of wrappers."""
+    while key.startswith(_PREFIXES):
+        key = key.split(".", 1)[1]
+    return key
+
+
+def _config_of(weights: Mapping[str, Tensor], heads: int | None, path: str | Path) -> ViTConfig:
+    """The architecture that the tensors spell out."""
+    for key in ("patch_embed.proj.weight", "pos_embed"):
+        if key not in weights:
+            raise CheckpointError(f"is not an MAE file: it has no {key}", where=path)
+    if weights["patch_embed.proj.weight"].ndim != 4 or weights["pos_embed"].ndim != 3:
+        raise CheckpointError("is not an MAE file: patch_embed or pos_embed has another shape", where=path)
+    width, channels, patch_size, _ = weights["patch_embed.proj.weight"].shape
+    blocks = {int(key.split(".")[1]) for key in weights if key.startswith("blocks.")}
+    hidden = weights.get("blocks.0.mlp.fc1.weight")
+    if hidden is None or blocks != set(range(len(blocks))):
+        raise CheckpointError(f"is not an MAE file: its blocks are {sorted(blocks)[:5]}", where=path)
+    class_token = "cls_token" in weights
+    table = weights["pos_embed"]
+    side = isqrt(table.shape[1] - int(class_token))
+    if side * side + int(class_token) != table.shape[1]:
+        raise CheckpointError(f"its position table of {table.shape[1]} rows is no square grid", where=path)
+    scale = "blocks.0.ls1.gamma" in weights
+    chosen = heads if heads is not None else max(1, width // 64)
+    if chosen < 1 or width % chosen:
+        what = f"its width {width} does not divide into {chosen} heads"
+        raise CheckpointError(what, where=path, fix="Give the right number of heads")
+    return ViTConfig(
+        image_size=side * patch_size,
+        patch_size=patch_size,
+        channels=channels,
+        width=width,
+        depth=len(blocks),
+        heads=chosen,
+        mlp_ratio=hidden.shape[0] / width,
+        qkv_bias="blocks.0.attn.qkv.bias" in weights,
+        position=_kind_of(table, side, class_token),
+        position_resize="bicubic",  # MAE's own rule
+        class_token=class_token,
+        registers=weights["reg_token"].shape[1] if "reg_token" in weights else 0,
+        layer_scale=1e-5 if scale else None,
+        final_norm="norm.weight" in weights,
+    )
+
+
+def _kind_of(table: Tensor, side: int, class_token: bool) -> Literal["learned", "sincos"]:
+    """Whether a position table is the fixed sine-cosine one."""
+    if table.shape[-1] % 4:
+        return "learned"
+    fixed = sincos_table(table.shape[-1], (side, side), class_token=class_token)
+    return "sincos" if torch.allclose(table.double(), fixed, atol=1e-3) else "learned"
