@@ -49,9 +49,7 @@ class GridSettings:
         if self.epochs < 1 or self.batch_size < 1:
             raise ConfigError("epochs and batch size must be at least 1", where="epochs, batch_size")
         if not 0 <= self.smoothing < 1:
-            raise ConfigError(
-                f"label smoothing must be in [0, 1), not {self.smoothing}", where="label_smoothing"
-            )
+            raise ConfigError(f"label smoothing must be in [0, 1), not {self.smoothing}", where="label_smoothing")
 
 
 @dataclass(frozen=True)
@@ -62,19 +60,13 @@ class GridResult:
     lr: float
     epoch: int  # 1-based
     auroc: float  # macro, on the validation films
-    table: list[
-        dict[str, float]
-    ]  # one row a learning rate: lr, epoch, auroc (its best), loss (of its last epoch)
+    table: list[dict[str, float]]  # one row a learning rate: lr, epoch, auroc (its best), loss (of its last epoch)
 
 
-EpochHook = Callable[
-    [dict[str, float]], None
-]  # receives epoch, best auroc so far, and each rate's loss and auroc
+EpochHook = Callable[[dict[str, float]], None]  # receives epoch, best auroc so far, and each rate's loss and auroc
 
 
-def build_head(
-    kind: str, width: int, outputs: int, config: Any = None, *, seed: int | None = None
-) -> nn.Module:
+def build_head(kind: str, width: int, outputs: int, config: Any = None, *, seed: int | None = None) -> nn.Module:
     """A head from the table; with a seed its start is reproducible and the global generator untouched."""
     factory = lookup(HEADS, kind, kind="head")
     if seed is None:
@@ -84,6 +76,7 @@ def build_head(
         return factory(width, outputs, config)  # type: ignore[no-any-return]
 
 
+@torch.enable_grad()  # evaluators run under no_grad
 def train_grid(
     kind: str,
     train: tuple[Tensor, Tensor],
@@ -209,9 +202,7 @@ def _choose(
     winner = min(range(len(lrs)), key=lambda index: (-best[index][0], lrs[index], best[index][1]))
     auroc, epoch, weights = best[winner]
     if not weights:
-        raise DivergedError(
-            "no head has finite scores at any rate", where="lrs", fix="Use lower learning rates"
-        )
+        raise DivergedError("no head has finite scores at any rate", where="lrs", fix="Use lower learning rates")
     template.load_state_dict(weights, strict=False)  # the buffers stay
     table = [
         {"lr": lr, "epoch": float(entry[1]), "auroc": entry[0], "loss": loss}

@@ -13,9 +13,7 @@ from hilum.heads.standardise import Standardise
 class LinearConfig:
     """Options of the linear head."""
 
-    init_std: float = (
-        2e-5  # of the truncated normal weights, as in MAE's fine-tuning; the first scores are about 0.5
-    )
+    init_std: float = 2e-5  # of the truncated normal weights, as in MAE's fine-tuning; the first scores are about 0.5
 
 
 class LinearHead(nn.Module):

@@ -18,9 +18,7 @@ class MLPConfig:
     """Options of the multilayer perceptron."""
 
     hidden: int = 256  # units of the hidden layer
-    init_std: float = (
-        0.02  # of the truncated normal weights of the hidden layer; the output layer starts at 2e-5
-    )
+    init_std: float = 0.02  # of the truncated normal weights of the hidden layer; the output layer starts at 2e-5
 
 
 class MLPHead(nn.Module):

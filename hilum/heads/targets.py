@@ -9,9 +9,7 @@ from torch.nn import functional as F
 from hilum.labels import Targets
 
 
-def target_loss(
-    logits: Tensor, targets: Tensor, *, kind: Targets = "multilabel", smoothing: float = 0.0
-) -> Tensor:
+def target_loss(logits: Tensor, targets: Tensor, *, kind: Targets = "multilabel", smoothing: float = 0.0) -> Tensor:
     """Mean loss over the known labels; leading dimensions of `logits` beyond those of `targets` are kept.
 
     Multi-label: binary cross-entropy, mean over the known cells, with targets `y (1 - s) + s / 2`.

@@ -1,0 +1,211 @@
+"""From an encoder and labelled films to a classifier: what `hilum adapt classify` does, as a library call.
+
+`make_plan` resolves and checks everything that can be wrong before anything is written; `run_adaptation` does the work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from hilum.config import TrainSettings, override, to_json
+from hilum.encoder import Encoder, Pool, load
+from hilum.errors import ConfigError
+from hilum.evaluate.classifier import Mode, Record, random_backbone
+from hilum.evaluate.features import weights_digest
+from hilum.evaluate.films import LabelledFilms, labelled_films
+from hilum.evaluate.finetune import Config
+from hilum.heads import HEADS
+from hilum.heads.choose import check_choosable
+from hilum.heads.grid import DEFAULT_LRS, GridSettings
+from hilum.labels import LabelPolicy, Targets, check_both_classes, check_findings, nested_fraction
+from hilum.lookup import lookup
+from hilum.manifest import Manifest
+
+BASE_LR: Final = 5e-3  # per 256 films; RETFound's fine-tuning value for MAE encoders, whose protocol CXRBase follows
+
+
+@dataclass(frozen=True)
+class Options:
+    """What decides an adaptation; None takes the default of the mode (`resolved`)."""
+
+    encoder: str
+    data: str
+    labels: tuple[str, ...]
+    head: str = "linear"
+    mode: Mode = "frozen"
+    pool: Pool = "mean"
+    weights: Literal["pretrained", "random"] = "pretrained"
+    targets: Targets = "multilabel"
+    policy: str = "ignore"
+    views: tuple[str, ...] = ()
+    fraction: float = 1.0
+    epochs: int = 50  # CXRBase's fine-tuning; the same for heads on frozen features
+    batch_size: int | None = None  # 256 frozen, 16 fine-tuning (CXRBase)
+    lrs: tuple[float, ...] = ()  # a grid when frozen; one peak rate when fine-tuning
+    weight_decay: float | None = None  # 0.01 frozen, 0.05 fine-tuning (MAE)
+    label_smoothing: float | None = None  # 0 frozen, 0.1 fine-tuning (MAE)
+    layer_decay: float | None = None  # 0.75 from pretrained weights (MAE), off from random ones
+    drop_path: float = 0.1
+    mixup: float = 0.0
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    seed: int = 0
+
+    def resolved(self) -> Options:
+        """The same with every None replaced by the value in force."""
+        frozen = self.mode == "frozen"
+        batch_size = self.batch_size or (256 if frozen else 16)
+        decay = 0.75 if self.weights == "pretrained" else 1.0
+        defaults: dict[str, Any] = {
+            "batch_size": batch_size,
+            "lrs": DEFAULT_LRS if frozen else (BASE_LR * batch_size / 256,),
+            "weight_decay": 0.01 if frozen else 0.05,
+            "label_smoothing": 0.0 if frozen else 0.1,
+            "layer_decay": decay,
+        }
+        return replace(self, **{name: value for name, value in defaults.items() if getattr(self, name) in (None, ())})
+
+    def grid(self) -> GridSettings:
+        """Settings of the heads on frozen features."""
+        assert self.batch_size is not None
+        assert self.weight_decay is not None
+        assert self.label_smoothing is not None
+        return GridSettings(
+            lrs=self.lrs,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            weight_decay=self.weight_decay,
+            smoothing=self.label_smoothing,
+            targets=self.targets,
+            seed=self.seed,
+        )
+
+    def fine_tuning(self) -> Config:
+        """Options of the fine-tuning method."""
+        assert self.label_smoothing is not None
+        return Config(targets=self.targets, drop_path=self.drop_path, smoothing=self.label_smoothing, mixup=self.mixup)
+
+    def training(self, films: int, *, workers: int, device: str) -> TrainSettings:
+        """Settings of the loop: warm-up 5 of 50 epochs as MAE; judged once an epoch, at most twenty times a run."""
+        assert self.batch_size is not None
+        batch_size = min(self.batch_size, films)
+        values = {
+            "epochs": float(self.epochs),
+            "batch_size": batch_size,
+            "lr": self.lrs[0],
+            "warmup": 0.1,
+            "weight_decay": self.weight_decay,
+            "betas": (0.9, 0.999),
+            "layer_decay": self.layer_decay,
+            "precision": self.precision,
+            "seed": self.seed,
+            "workers": workers,
+            "accelerator": device,
+            "save_every": max(1, round(films / batch_size), round(self.epochs * films / batch_size / 20)),
+            "keep_checkpoints": 1,
+        }
+        return override(TrainSettings(), values, where="adapt")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An adaptation that can start: options in force, encoder, films, and the record of the classifier to be."""
+
+    options: Options
+    encoder: Encoder
+    train: LabelledFilms
+    val: LabelledFilms
+    record: Record
+    manifest_digest: str
+    encoder_digest: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The resolved configuration, as stored in the run folder."""
+        return {
+            "verb": "adapt",
+            "task": "classify",
+            **to_json(self.options),
+            "manifest_sha256": self.manifest_digest,
+            "encoder_sha256": self.encoder_digest,
+            "films": {"train": len(self.train), "val": len(self.val)},
+            "positives_negatives": {"train": self.train.counts(), "val": self.val.counts()},
+        }
+
+
+def make_plan(options: Options) -> Plan:
+    """Resolve options and check all that can be checked before anything is written.
+
+    Raises:
+        ConfigError: an unknown finding, head or value.
+        ManifestError: films are missing, or a split cannot teach or choose.
+        CheckpointError: the encoder cannot be loaded.
+    """
+    options = options.resolved()
+    lookup(HEADS, options.head, kind="head")
+    _check_values(options)
+    policy = LabelPolicy.parse(options.policy)
+    everything = Manifest.read(options.data).select(views=options.views or None)
+    check_findings(everything, options.labels)
+    part = nested_fraction(everything, options.fraction, options.seed, options.labels)
+    train = labelled_films(part, "train", options.labels, policy, options.targets)
+    check_both_classes(train.targets, options.labels, split="train")
+    val = labelled_films(everything, "val", options.labels, policy, options.targets)
+    check_choosable(val.targets)
+    for films in (train, val):
+        films.manifest.check_files()
+    encoder = load(options.encoder)
+    digest = weights_digest(encoder.model)
+    if options.weights == "random":
+        encoder = Encoder(random_backbone(encoder.model.config, options.seed), encoder.preprocessing)
+    _check_pool(options, encoder)
+    record = Record(
+        findings=options.labels,
+        targets=options.targets,
+        mode=options.mode,
+        pool=options.pool,
+        head=options.head,
+        head_config=to_json(lookup(HEADS, options.head, kind="head").Config()),
+        fc_norm=options.mode == "finetune" and options.pool == "mean",
+        policy=policy.to_json(),
+        origin=_origin(options, train, digest),
+    )
+    return Plan(options, encoder, train, val, record, everything.digest, digest)
+
+
+def _check_values(options: Options) -> None:
+    if options.mode == "frozen":
+        options.grid()
+    elif len(options.lrs) != 1:
+        raise ConfigError(
+            f"fine-tuning takes one peak learning rate, not {len(options.lrs)}",
+            where="lrs",
+            fix="Give one, e.g. --lrs 1e-3",
+        )
+    options.fine_tuning()
+    if options.targets == "multiclass" and len(options.labels) < 2:
+        raise ConfigError(
+            "multi-class needs at least two classes", where="labels", fix="Name them all, e.g. NoFinding,Edema"
+        )
+
+
+def _check_pool(options: Options, encoder: Encoder) -> None:
+    if options.pool != "mean" and not encoder.model.config.class_token:
+        raise ConfigError("the encoder has no class token", where="pool", fix="Use --pool mean")
+
+
+def _origin(options: Options, train: LabelledFilms, encoder_digest: str) -> dict[str, Any]:
+    """Where the classifier comes from, without paths of this machine."""
+    table = train.manifest.table
+    sources = sorted(set(table["source"]) - {""}) if "source" in table else []
+    return {
+        "encoder": Path(options.encoder).name if options.weights == "pretrained" else "random weights",
+        "encoder_sha256": encoder_digest,
+        "data": Path(options.data).name,
+        "sources": sources,
+        "views": list(options.views),
+        "fraction": options.fraction,
+        "train_films": len(train),
+        "train_patients": int(table["patient_id"].nunique()),
+        "seed": options.seed,
+    }

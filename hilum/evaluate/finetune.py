@@ -1,0 +1,159 @@
+"""Fine-tuning: encoder and head learn together, through the one training loop.
+
+MAE's recipe (arXiv 2111.06377, appendix A.2): the mean of the patch tokens without the encoder's final norm, a fresh
+LayerNorm, the head; AdamW with layer-wise decay of the learning rate, drop-path, label smoothing. CXRBase (arXiv
+2410.08861) fine-tunes so with batches of 16 for 50 epochs and keeps the weights with the best validation AUROC.
+
+Departures: the augmentation is weak and of a radiograph's kind (crop, small turn, exposure) instead of RandAugment and
+random erasing; mixup is off by default; with `pool="cls"` the final norm stays and there is no fresh one, as in MAE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hilum.encoder import Encoder
+from hilum.errors import ConfigError
+from hilum.evaluate.classifier import Classifier, Record, build_classifier
+from hilum.evaluate.features import Runner, run_films
+from hilum.evaluate.films import LabelledFilms
+from hilum.films import FilmStore
+from hilum.heads.choose import macro_auroc
+from hilum.heads.targets import probabilities, target_loss
+from hilum.labels import Targets
+from hilum.methods.method import Output
+from hilum.schema import IMAGE, LABELS, Preprocessing
+from hilum.transforms.image import normalise
+from hilum.transforms.views import FineTuneViews
+
+MIXUP: Final = "mixup"  # batch key: (B,) float32, each film's own share in the blend with its partner
+BEST: Final = "val/auroc"  # the number that decides which weights are kept
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of fine-tuning that are not the loop's."""
+
+    targets: Targets = "multilabel"
+    drop_path: float = 0.1  # stochastic depth of the last block
+    smoothing: float = 0.1  # label smoothing: y (1 - s) + s / 2, or s / K for classes
+    mixup: float = 0.0  # alpha of the Beta distribution of shares; 0: off
+
+    def __post_init__(self) -> None:
+        """Refuse values without meaning."""
+        if not 0 <= self.smoothing < 1:
+            raise ConfigError(f"must be in [0, 1), not {self.smoothing}", where="label_smoothing")
+        if self.mixup < 0:
+            raise ConfigError(f"must be 0 (off) or more, not {self.mixup}", where="mixup")
+
+
+@dataclass(frozen=True)
+class LabelledViews:
+    """A weakly augmented film and, for mixup, its share in the blend."""
+
+    weak: FineTuneViews
+    mixup: float  # alpha; 0: off
+
+    def __call__(self, film: NDArray[Any], rng: np.random.Generator) -> dict[str, Tensor]:
+        """Film (H, W) uint8 -> image (1, S, S) uint8 and, with mixup, a share in [0, 1]."""
+        views = self.weak(film, rng)
+        if self.mixup:
+            views[MIXUP] = torch.tensor(rng.beta(self.mixup, self.mixup), dtype=torch.float32)
+        return views
+
+
+class FineTune(nn.Module):
+    """The method: a whole classifier, trained on known labels."""
+
+    def __init__(self, classifier: Classifier, preprocessing: Preprocessing, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.preprocessing = preprocessing
+        self.classifier = classifier
+
+    @property
+    def backbone(self) -> nn.Module:
+        """The encoder inside the classifier."""
+        return self.classifier.backbone
+
+    def views(self) -> LabelledViews:
+        """The transform a training film goes through."""
+        return LabelledViews(FineTuneViews(self.preprocessing.size), self.config.mixup)
+
+    def forward(self, batch: Mapping[str, Any], progress: float) -> Output:
+        """Loss of one micro-batch: the mean over its known labels.
+
+        Args:
+            batch: `image` (B, 1, S, S) uint8 or (B, C, S, S) normalised, `labels` (B, K) with NaN for unknown, and
+                perhaps `mixup` (B,): film i is blended with film B - 1 - i of the same micro-batch. A label that is
+                unknown in either of the two is unknown in the blend.
+            progress: share of the run that is done; there is no schedule.
+        """
+        images, targets = normalise(batch[IMAGE], self.preprocessing), batch[LABELS]
+        if MIXUP in batch:
+            share = batch[MIXUP]
+            images = torch.lerp(images.flip(0), images, share.view(-1, 1, 1, 1))
+            targets = torch.lerp(targets.flip(0), targets, share.view(-1, 1))
+        logits = self.classifier(images)
+        loss = target_loss(logits, targets, kind=self.config.targets, smoothing=self.config.smoothing)
+        return Output(loss, {"loss": loss.detach()})
+
+    def before_step(self, progress: float) -> None:
+        """Nothing to do."""
+
+    def after_step(self, progress: float) -> None:
+        """Nothing to do."""
+
+
+def fine_tune_method(encoder: Encoder, record: Record, config: Config, *, seed: int) -> FineTune:
+    """The method with the encoder's weights in it and a fresh head.
+
+    Args:
+        encoder: pretrained or random; it is not changed.
+        record: findings, pooling, head; `fc_norm` replaces the encoder's final norm by a fresh one.
+        config: drop-path and so on.
+        seed: of the head's start.
+    """
+    has_norm = encoder.model.config.final_norm and not record.fc_norm
+    architecture = replace(encoder.model.config, drop_path=config.drop_path, final_norm=has_norm)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        classifier = build_classifier(architecture, record)
+    weights = encoder.model.state_dict()
+    if not has_norm:
+        weights = {name: value for name, value in weights.items() if not name.startswith("norm.")}
+    classifier.backbone.load_state_dict(weights)
+    return FineTune(classifier, encoder.preprocessing, config)
+
+
+def classifier_scores(
+    classifier: nn.Module, films: FilmStore, preprocessing: Preprocessing, kind: Targets, runner: Runner
+) -> NDArray[np.float64]:
+    """Probabilities (N, K) of a classifier that already lies on the runner's device, in evaluation mode."""
+    parts = list(run_films(classifier, films, preprocessing, runner, title="scoring films"))
+    return probabilities(torch.cat(parts).double(), kind).numpy()
+
+
+def validation(films: LabelledFilms, runner: Runner) -> Callable[[nn.Module, int], Mapping[str, float]]:
+    """An evaluator for the loop: macro AUROC and loss on the validation films, as `val/auroc` and `val/loss`."""
+    store = FilmStore(films.manifest, quiet=True)
+    targets = torch.from_numpy(films.targets)
+
+    def evaluate(method: nn.Module, step: int) -> Mapping[str, float]:
+        assert isinstance(method, FineTune)
+        device: Any = next(method.parameters()).device.type
+        here = replace(runner, device=device, quiet=True)  # a bar inside the training bar would garble both
+        parts = run_films(method.classifier, store, method.preprocessing, here)
+        logits = torch.cat(list(parts)).double()
+        numbers = {"val/loss": float(target_loss(logits, targets.double(), kind=method.config.targets))}
+        auroc = macro_auroc(films.targets, probabilities(logits, method.config.targets).numpy())
+        return numbers if auroc is None else {**numbers, BEST: auroc}
+
+    return evaluate

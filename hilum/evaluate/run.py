@@ -1,0 +1,178 @@
+"""Carry out an adaptation plan in a run folder: train, choose thresholds, save the classifier."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilum import checkpoint as ckpt
+from hilum.errors import ConfigError, DivergedError
+from hilum.evaluate.adaptation import Plan
+from hilum.evaluate.classifier import Classifier, Record, TrainedClassifier, describe
+from hilum.evaluate.features import Runner
+from hilum.evaluate.finetune import BEST, classifier_scores, fine_tune_method, validation
+from hilum.evaluate.frozen import train_frozen
+from hilum.films import FilmStore
+from hilum.heads.choose import choose_thresholds, macro_auroc
+from hilum.labels import fraction_record
+from hilum.progress import ProgressBar
+from hilum.run_folder import LOG, RunFolder, write_atomic
+from hilum.trainer import TrainingFilms, fit, total_steps
+
+PATIENTS = "fraction.json"  # whose films were learned from, in a run of `hilum adapt`
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What either protocol hands back."""
+
+    classifier: Classifier
+    val_scores: NDArray[np.float64]  # (N, K) probabilities on the validation films
+    validation: dict[str, Any]  # where the best weights were found
+
+
+def run_adaptation(plan: Plan, out: str | Path, *, resume: bool = False, runner: Runner | None = None) -> Record:
+    """Train as planned and leave `model/`, config, logs and the list of patients in `out`.
+
+    Args:
+        plan: from `make_plan`.
+        out: the run folder, new or empty unless `resume`.
+        resume: go on with an interrupted run, or return the record of a finished one.
+        runner: device and loader processes.
+
+    Returns:
+        The classifier's record with thresholds and validation AUROC.
+
+    Raises:
+        ConfigError: the folder is not empty, or the resumed run was another one.
+    """
+    runner = runner or Runner()
+    run = RunFolder(out, resume=resume)
+    if resume:
+        _check_same(plan, run)
+    else:
+        run.start(plan.to_json())
+    handler = run.open_log()
+    try:
+        _write_patients(plan, run)
+        LOG.info(
+            "%s, %s: %d films to learn from, %d to choose by",
+            plan.options.mode,
+            plan.options.head,
+            len(plan.train),
+            len(plan.val),
+        )
+        trained = (
+            _frozen(plan, run, runner) if plan.options.mode == "frozen" else _fine_tuned(plan, run, runner, resume)
+        )
+        record = _chosen(plan, trained)
+        TrainedClassifier(trained.classifier, plan.encoder.preprocessing, record).save(run.path / "model")
+        LOG.info("validation AUROC %.4f; the classifier is in %s", record.validation["auroc"], run.path / "model")
+    finally:
+        run.close_log(handler)
+    return record
+
+
+def trained_patients(run: str | Path) -> dict[str, Any] | None:
+    """The patients a classifier's run learned from and chose by, as stored; None where the file is not there."""
+    path = Path(run) / PATIENTS
+    if not path.is_file():
+        return None
+    stored: dict[str, Any] = json.loads(path.read_text())
+    return stored
+
+
+def _frozen(plan: Plan, run: RunFolder, runner: Runner) -> Trained:
+    settings = plan.options.grid()
+    with ProgressBar("training heads", settings.epochs) as bar:
+
+        def on_epoch(row: dict[str, float]) -> None:
+            run.log_metrics({"step": int(row["epoch"]), **row})
+            bar.advance(1, f"val AUROC {row['val/auroc_best']:.4f}")
+
+        run.rewind_metrics(0)
+        classifier, result, scores = train_frozen(
+            plan.encoder,
+            plan.train,
+            plan.val,
+            plan.record,
+            settings,
+            cache=run.path / "features",
+            runner=runner,
+            on_epoch=on_epoch,
+        )
+    return Trained(classifier, scores, {"lr": result.lr, "epoch": result.epoch, "grid": result.table})
+
+
+def _fine_tuned(plan: Plan, run: RunFolder, runner: Runner, resume: bool) -> Trained:
+    options = plan.options
+    settings = options.training(len(plan.train), workers=runner.workers, device=runner.device)
+    method = fine_tune_method(plan.encoder, plan.record, options.fine_tuning(), seed=options.seed)
+    LOG.info(
+        "%d steps of %d films, peak learning rate %g",
+        total_steps(settings, len(plan.train)),
+        settings.batch_size,
+        settings.peak_lr,
+    )
+    architecture = method.classifier.backbone.config
+    at = fit(
+        method,
+        TrainingFilms(FilmStore(plan.train.manifest), plan.train.image_ids, plan.train.targets),
+        settings,
+        run,
+        describe=describe(architecture, plan.encoder.preprocessing, plan.record)
+        | {"kind": "method", "method": "finetune"},
+        evaluators=(validation(plan.val, runner),),
+        keep_best=BEST,
+        resume=resume,
+    )
+    if at.best is None:
+        raise DivergedError(
+            "no finite scores on validation films", where=run.path, fix="Lower the learning rate (--lrs)"
+        )
+    best = run.path / "checkpoints" / "best"
+    weights, _ = ckpt.load_checkpoint(best)
+    ckpt.check_fit(method, weights, where=best)
+    method.load_state_dict(weights)
+    classifier = method.classifier.to(runner.torch_device).eval()
+    scores = classifier_scores(
+        classifier, FilmStore(plan.val.manifest), plan.encoder.preprocessing, options.targets, runner
+    )
+    return Trained(classifier.cpu(), scores, {"lr": settings.peak_lr, "step": at.best_step})
+
+
+def _chosen(plan: Plan, trained: Trained) -> Record:
+    """The record with what validation decided."""
+    auroc = macro_auroc(plan.val.targets, trained.val_scores)
+    assert auroc is not None  # `make_plan` checked that a finding has both classes
+    thresholds, notes = choose_thresholds(plan.val.targets, trained.val_scores, plan.val.findings)
+    for finding, note in notes.items():
+        LOG.warning("%s: %s", finding, note)
+    patients = int(plan.val.manifest.table["patient_id"].nunique())
+    found = {"auroc": auroc, "films": len(plan.val), "patients": patients, **trained.validation}
+    return replace(plan.record, thresholds=thresholds, threshold_notes=notes, validation=found)
+
+
+def _write_patients(plan: Plan, run: RunFolder) -> None:
+    record = fraction_record(plan.train.manifest, plan.options.fraction, plan.options.seed)
+    record["val_patients"] = sorted(set(plan.val.manifest.table["patient_id"]))
+    record["sources"] = plan.record.origin["sources"]
+    write_atomic(run.path / PATIENTS, json.dumps(record, indent=2) + "\n")
+
+
+def _check_same(plan: Plan, run: RunFolder) -> None:
+    """A resumed run must compute what it began."""
+    before, now = run.config(), json.loads(json.dumps(plan.to_json()))
+    paths = ("data", "encoder")  # may have moved: their digests decide
+    changed = [key for key in now if key not in paths and before.get(key) != now[key]]
+    if changed:
+        raise ConfigError(
+            f"differs from the run that is to be resumed: {', '.join(changed)}",
+            where=run.path,
+            fix="Repeat the first command with --resume, or start a new run in another --out",
+        )
