@@ -23,7 +23,8 @@ _VIEWS = {
 }
 _VENDORS = (
     "agfa", "canon", "carestream", "del medical", "drgem", "fuji", "ge", "hologic", "kodak",
-    "konica", "lodox", "mindray", "philips", "rayence", "samsung", "sedecal", "shimadzu", "siemens", "swissray", "toshiba", "varian", "vieworks",
+    "konica", "lodox", "mindray", "philips", "rayence", "samsung", "sedecal", "shimadzu",
+    "siemens", "swissray", "toshiba", "varian", "vieworks",
 )  # fmt: skip
 
 
