@@ -6,8 +6,10 @@ Fabric's own checkpoints hold pickles and its sampler would re-order films, so n
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -75,6 +77,14 @@ def _shard(module: nn.Module, mesh: DeviceMesh, precision: str) -> nn.Module:
     return fully_shard(module, mesh=rows, mp_policy=policy)
 
 
+def place(fabric: Fabric, module: nn.Module, settings: TrainSettings) -> None:
+    """Put a module that takes no gradient where the trained one is: on the device, sharded alike."""
+    if isinstance(fabric.strategy, ModelParallelStrategy):
+        _shard(module, fabric.strategy.device_mesh, settings.precision)
+    else:
+        module.to(fabric.device)
+
+
 def in_process_group() -> bool:
     """Whether torchrun or SLURM has already started this process as one of many."""
     return ("LOCAL_RANK" in os.environ and "WORLD_SIZE" in os.environ) or SLURMEnvironment.detect()
@@ -86,20 +96,46 @@ def process_rank() -> int:
 
 
 def launch_children(arguments: Sequence[str], devices: int) -> None:
-    """Run `hilum ARGUMENTS` on several devices of this machine under torchrun, and wait; SIGTERM is passed on.
+    """Run `hilum ARGUMENTS` as one process per device of this machine, and wait; SIGTERM is passed on to all.
+
+    The processes find one another by torchrun's environment variables, so the same command also runs under torchrun.
 
     Raises:
         PreemptedError: the run was stopped by SIGTERM and saved.
         UserError: the run failed; its own words are above.
     """
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"]
-    with SigTerm() as stop, subprocess.Popen([*command, "-m", "hilum.cli", *arguments]) as child:
-        stop.then = child.terminate
-        status = child.wait()
-    if status and stop.requested:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    world = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(devices)}
+    children: list[subprocess.Popen[bytes]] = []
+
+    def terminate() -> None:
+        for child in children:
+            child.terminate()
+
+    with SigTerm() as stop:
+        stop.then = terminate
+        for rank in range(devices):
+            place = {"RANK": str(rank), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(devices), "GROUP_RANK": "0"}
+            command = [sys.executable, "-m", "hilum.cli", *arguments]
+            children.append(subprocess.Popen(command, env={**os.environ, **world, **place}))
+        while any(child.poll() is None for child in children):
+            if any(child.poll() for child in children):  # one failed: the others would wait for it for ever
+                time.sleep(1.0)  # what fails everywhere at once may say so everywhere
+                terminate()
+            time.sleep(0.05)
+    status = next((child.returncode for child in children if child.returncode), 0)
+    if status == PreemptedError.exit_code:
         raise PreemptedError("stopped by SIGTERM; the run is saved", fix="Go on with --resume")
     if status:
         raise UserError(f"the run on {devices} devices failed (exit code {status})", fix="Its own message is above")
+
+
+def shut_down() -> None:
+    """Leave the process group, if there is one; without it gloo's threads abort the process at exit."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 _WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)

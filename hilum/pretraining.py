@@ -12,7 +12,7 @@ import torch
 
 from hilum import checkpoint as ckpt
 from hilum.config import FREE_ON_RESUME, TrainSettings, override, to_json
-from hilum.distributed import process_rank
+from hilum.distributed import process_rank, shut_down
 from hilum.encoder import Encoder
 from hilum.errors import ConfigError, ManifestError
 from hilum.films import FilmStore
@@ -121,6 +121,7 @@ def run_pretraining(plan: Plan, out: str | Path, *, resume: bool = False, probe:
         if first:
             _export(plan, run, at.step, hours=(time.monotonic() - began) / 3600)
     finally:
+        shut_down()
         run.close_log(handler)
     return run.path
 

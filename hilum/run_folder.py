@@ -60,9 +60,8 @@ class RunFolder:
     """
 
     def __init__(self, path: str | Path, *, resume: bool = False, follower: bool = False) -> None:
-        self.path = Path(path)
+        self.path, self.follower = Path(path), follower
         if follower:
-            self.path.mkdir(parents=True, exist_ok=True)
             return
         if self.path.exists() and not self.path.is_dir():
             raise ConfigError("is a file, not a folder", where=self.path, fix="Give another --out")
@@ -115,7 +114,7 @@ class RunFolder:
 
     def open_log(self) -> logging.Handler:
         """Send the package's log to train.log as well; close it with `close_log`."""
-        handler = logging.FileHandler(self.path / "train.log")
+        handler: logging.Handler = logging.NullHandler() if self.follower else logging.FileHandler(self.path / "train.log")
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         LOG.addHandler(handler)
         LOG.setLevel(logging.INFO)

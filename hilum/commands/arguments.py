@@ -37,15 +37,16 @@ def parse(verb: Callable[..., Any], argv: Sequence[str]) -> dict[str, Any]:
 def as_words(verb: Callable[..., Any], arguments: Mapping[str, Any]) -> list[str]:
     """The command line that stands for these arguments: the inverse of `parse`, for child processes."""
     words = [verb.__name__.replace("_", "-")]
+    defaults = {name: parameter.default for name, parameter in inspect.signature(verb).parameters.items()}
     for name, value in arguments.items():
-        if value is None or value is False or value == ():
+        if value == defaults[name]:
             continue
         if isinstance(value, dict):
             words += [f"--{name}.{key}={json.dumps(part)}" for key, part in value.items()]
         elif isinstance(value, list | tuple):
             words.append(f"--{name}={','.join(map(str, value))}")
         else:
-            words.append(f"--{name}={'true' if value is True else value}")
+            words.append(f"--{name}={str(value).lower() if isinstance(value, bool) else value}")
     return words
 
 

@@ -85,9 +85,10 @@ def fit(
     every = settings.save_every or max(50, total // 20)
 
     # --- start or resume
+    alone = settings.devices * settings.nodes == 1
+    evaluated = method if alone else deepcopy(method)  # shards cannot be evaluated: rank 0 keeps a whole copy
     training = _set_up(method, settings, run, describe)
     fabric = training.fabric
-    evaluated = deepcopy(method) if fabric.world_size > 1 and fabric.is_global_zero else method
     saved = ckpt.checkpoints(run.path)
     if resume and saved:
         training.restore(saved[-1])
@@ -160,6 +161,7 @@ def _set_up(method: Any, settings: TrainSettings, run: RunFolder, describe: Mapp
     """Devices, wrapped method, optimizer and moving average."""
     fabric = dist.make_fabric(settings)
     torch.manual_seed(settings.seed + 1_000_003 * fabric.global_rank)
+    average = Ema(method.backbone, settings.ema_decay) if settings.ema_decay is not None else None
     step_module: nn.Module = _Step(method)
     module = fabric.setup_module(torch.compile(step_module) if settings.compile else step_module)
     groups = parameter_groups(
@@ -170,7 +172,8 @@ def _set_up(method: Any, settings: TrainSettings, run: RunFolder, describe: Mapp
         no_decay=EMBEDDINGS if settings.layer_decay is not None else (),
     )
     optimizer = adamw(method, groups, lr=settings.peak_lr, betas=settings.betas)
-    average = Ema(method.backbone, settings.ema_decay) if settings.ema_decay is not None else None
+    if average is not None:
+        dist.place(fabric, average.module, settings)
     wrapped = fabric.setup_optimizers(optimizer)
     return Training(fabric, method, module, optimizer, wrapped, average, settings, run, describe)
 
@@ -289,7 +292,7 @@ def _evaluate(
     weights = dist.gather_model(training.method) if fabric.world_size > 1 else {}
     if fabric.is_global_zero:
         if whole is not training.method:
-            whole.load_state_dict(weights)
+            whole.to(fabric.device).load_state_dict(weights)
         whole.eval()
         numbers: dict[str, float] = {}
         with torch.random.fork_rng(), torch.no_grad():
