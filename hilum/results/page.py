@@ -1,0 +1,96 @@
+"""The HTML page: one file with its style and plots inside, no script, and nothing loaded from anywhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+import pandas as pd
+
+from hilum.metrics.estimate import interval_text
+from hilum.results.panels import Panel, calibration_panel, forest, precision_recall_panel, roc_panel
+from hilum.results.predictions import check_predictions
+
+TEMPLATES: Final = Path(__file__).parent / "templates"
+PANELS: Final = {  # heading -> how its panel is drawn
+    "ROC": roc_panel,
+    "Precision and recall": precision_recall_panel,
+    "Calibration": calibration_panel,
+}
+METRIC_NAMES: Final = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "f1": "F1",
+    "accuracy": "ACC",
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+}
+POINT_NAMES: Final = {"at_validation_threshold": "chosen on validation", "at_0.5": "fixed"}
+
+
+def page(results: Mapping[str, Any], predictions: pd.DataFrame) -> str:
+    """Render the page.
+
+    Args:
+        results: what `classification_results` returned, with optional `notes`, `comparisons` and `baselines`.
+        predictions: the table it was made from; the curves are drawn from it.
+
+    Raises:
+        UserError: `predictions` is not a table of predictions.
+    """
+    table = check_predictions(predictions)
+    curves: dict[str, list[Panel]] = {}
+    for heading, draw in PANELS.items():
+        drawn = [
+            draw(name, table.labels[:, k], table.scores[:, k], results["findings"][name])
+            for k, name in enumerate(table.findings)
+            if not results["findings"][name]["reason"]
+        ]
+        curves[heading] = [panel for panel in drawn if panel is not None]
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(said=said, percent=percent, number=number, text=as_text)
+    return environment.get_template("page.html.j2").render(
+        results=results,
+        context=results["context"],
+        findings=results["findings"],
+        macro=results["macro"],
+        cohort=results["cohort"],
+        curves=curves,
+        forest=forest(results["findings"], results["macro"]),
+        metric_names=METRIC_NAMES,
+        point_names=POINT_NAMES,
+        notes=results.get("notes", []),
+        comparisons=results.get("comparisons", []),
+        baselines=results.get("baselines", {}),
+    )
+
+
+def said(estimate: Mapping[str, Any], *, signed: bool = False) -> str:
+    """An estimate or difference as `0.853 [0.812, 0.891]`."""
+    return interval_text(estimate["value"], estimate["low"], estimate["high"], signed=signed)
+
+
+def percent(share: float | None) -> str:
+    """A share as `12.5 %`."""
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number with a fixed number of digits, or a dash."""
+    return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def as_text(value: Any) -> str:
+    """A context value for a reader: text as it is, anything nested as JSON."""
+    if isinstance(value, list) and not any(isinstance(item, dict | list) for item in value):
+        return ", ".join(map(str, value))
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
