@@ -28,7 +28,6 @@ METRIC_NAMES: Final = {
     "sensitivity": "Sensitivity",
     "specificity": "Specificity",
 }
-POINT_NAMES: Final = {"at_validation_threshold": "chosen on validation", "at_0.5": "fixed"}
 
 
 def page(results: Mapping[str, Any], predictions: pd.DataFrame) -> str:
@@ -67,7 +66,6 @@ def page(results: Mapping[str, Any], predictions: pd.DataFrame) -> str:
         curves=curves,
         forest=forest(results["findings"], results["macro"]),
         metric_names=METRIC_NAMES,
-        point_names=POINT_NAMES,
         notes=results.get("notes", []),
         comparisons=results.get("comparisons", []),
         baselines=results.get("baselines", {}),

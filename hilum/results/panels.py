@@ -108,8 +108,9 @@ def precision_recall_panel(finding: str, labels: Floats, scores: Floats, entry: 
     curve = precision_recall_curve(labels, scores)
     if curve is None:
         return None
-    recall = np.concatenate(([0.0], np.repeat(curve.x, 2)))[:-1]
-    steps = (recall, np.repeat(curve.y, 2))
+    gains = np.diff(curve.x, prepend=0.0) > 0  # only these count; the area under the steps is the AUPRC
+    recall = np.concatenate(([0.0], np.repeat(curve.x[gains], 2)))[:-1]
+    steps = (recall, np.repeat(curve.y[gains], 2))
     marks = []
     for kind, threshold in (("half", 0.5), ("validation", entry["threshold"])):
         tp, fp, fn, _ = confusion(labels, scores, threshold=0.5 if threshold is None else threshold)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hilum.metrics.ranking import average_precision
 from hilum.results.panels import LEFT, SIDE, TOP, calibration_panel, forest, precision_recall_panel, roc_panel
 
 ENTRY = {
@@ -50,9 +51,15 @@ def test_marks_lie_on_the_roc_curve() -> None:
 def test_precision_recall_goes_by_steps_over_the_prevalence() -> None:
     panel = precision_recall_panel("Mass", np.array([1, 0, 1, 0.0]), np.array([0.9, 0.8, 0.7, 0.1]), ENTRY)
     steps = (points(panel.line) - [LEFT, TOP]) / SIDE
-    expected = [[0, 0], [0.5, 0], [0.5, 0.5], [0.5, 1 / 3], [1, 1 / 3], [1, 0.5]]
-    np.testing.assert_allclose(steps, expected, atol=1e-3)
+    np.testing.assert_allclose(steps, [[0, 0], [0.5, 0], [0.5, 1 / 3], [1, 1 / 3]], atol=1e-3)
     assert points(panel.reference)[:, 1] == pytest.approx(TOP + SIDE * 0.75)
+
+
+def test_the_area_under_the_drawn_steps_is_the_auprc() -> None:
+    labels, scores = data(200)
+    steps = (points(precision_recall_panel("Mass", labels, scores, ENTRY).line) - [LEFT, TOP]) / SIDE
+    area = (np.diff(steps[:, 0]) * (1 - steps[1:, 1])).sum()
+    assert area == pytest.approx(average_precision(labels, scores), abs=2e-3)
 
 
 def test_calibration_axes_end_where_the_data_do() -> None:
