@@ -168,7 +168,7 @@ def gather_optimizer(module: nn.Module, optimizer: torch.optim.Optimizer) -> dic
         return {}
     if is_sharded(module):
         with _quiet():
-            slots_of: Any = get_optimizer_state_dict(module, optimizer, options=_WHOLE)["state"]
+            slots_of: Any = get_optimizer_state_dict(module, optimizer, options=_WHOLE).get("state", {})
     else:
         slots_of = {name: optimizer.state[p] for name, p in module.named_parameters() if p in optimizer.state}
     return {f"{name}/{slot}": value for name, slots in slots_of.items() for slot, value in slots.items()}
