@@ -1,0 +1,103 @@
+"""Schedules and parameter groups against the official code's golden vectors and closed forms."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from hilum.models.vit import VisionTransformer, ViTConfig
+from hilum.optim import adamw, cosine_with_warmup, layer_of, parameter_groups, set_learning_rate
+from hilum.trainer.loop import EMBEDDINGS
+
+
+def test_schedule_equals_the_official_one(shared: Path) -> None:
+    golden = np.load(shared / "golden/mae/lr_schedule.npz")
+    config = json.loads((shared / "golden/mae/lr_schedule.json").read_text())["config"]
+    total, warmup = config["epochs"], config["warmup_epochs"] / config["epochs"]
+    plain = [
+        cosine_with_warmup(epoch / total, peak=config["lr"], floor=config["min_lr"], warmup=warmup)
+        for epoch in golden["in/epochs"]
+    ]
+    np.testing.assert_allclose(plain, golden["out/lr"][:, 0], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(np.array(plain) * 0.3, golden["out/lr"][:, 1], rtol=1e-9, atol=1e-12)
+
+
+def test_schedule_meets_its_corners() -> None:
+    assert cosine_with_warmup(0.0, peak=2.0, warmup=0.1) == 0.0
+    assert cosine_with_warmup(0.05, peak=2.0, warmup=0.1) == pytest.approx(1.0)
+    assert cosine_with_warmup(0.1, peak=2.0, floor=0.5, warmup=0.1) == pytest.approx(2.0)
+    assert cosine_with_warmup(1.0, peak=2.0, floor=0.5, warmup=0.1) == pytest.approx(0.5)
+    assert cosine_with_warmup(0.0, peak=2.0) == 2.0
+
+
+class FineTuned(nn.Module):
+    """A ViT with MAE's fine-tuning head, under the official names."""
+
+    def __init__(self, *, mean_pool: bool) -> None:
+        super().__init__()
+        config = ViTConfig(image_size=64, width=48, depth=3, heads=3, final_norm=not mean_pool)
+        vit = VisionTransformer(config)
+        for name, child in vit.named_children():
+            self.add_module(name, child)
+        self.cls_token, self.pos_embed = vit.cls_token, vit.pos_embed
+        if mean_pool:
+            self.fc_norm = nn.LayerNorm(48)
+        self.head = nn.Linear(48, 5)
+
+
+@pytest.mark.parametrize("case", ["finetune_cls", "finetune_gap"])
+def test_layer_decay_equals_the_official_groups(case: str, shared: Path) -> None:
+    extra = json.loads((shared / f"golden/mae/{case}.json").read_text())["extra"]
+    model = FineTuned(mean_pool=case.endswith("gap"))
+    groups = parameter_groups(
+        model.named_parameters(), weight_decay=0.05, layer_decay=extra["layer_decay"], depth=3, no_decay=EMBEDDINGS
+    )
+    ours = {name: [group.lr_scale, group.weight_decay] for group in groups for name in group.names}
+    official = extra["lr_scale_and_wd_of"]
+    assert ours.keys() == official.keys()
+    for name, (scale, decay) in official.items():
+        assert ours[name][0] == pytest.approx(scale, rel=1e-12), name
+        assert ours[name][1] == decay, name
+
+
+@pytest.mark.parametrize("case", ["pretrain_r75", "pretrain_r50_p8"])
+def test_pretraining_weight_decay_equals_the_official_groups(case: str, shared: Path) -> None:
+    official = json.loads((shared / f"golden/mae/{case}.json").read_text())["extra"]["weight_decay_of"]
+    shapes = np.load(shared / f"golden/mae/{case}.npz")
+    named = [(name, nn.Parameter(torch.from_numpy(shapes[f"ckpt/model/{name}"]))) for name in official]
+    groups = parameter_groups(named, weight_decay=0.05)
+    assert {name: group.weight_decay for group in groups for name in group.names} == official
+
+
+def test_frozen_parameters_are_in_no_group() -> None:
+    model = nn.Linear(2, 2)
+    model.bias.requires_grad_(False)
+    groups = parameter_groups(model.named_parameters(), weight_decay=0.1)
+    assert [group.names for group in groups] == [("weight",)]
+
+
+def test_multipliers_reach_the_optimizer() -> None:
+    model = VisionTransformer(ViTConfig(image_size=32, width=16, depth=2, heads=2))
+    groups = parameter_groups(model.named_parameters(), weight_decay=0.1, layer_decay=0.5, depth=2)
+    optimizer = adamw(model, groups, lr=1.0, betas=(0.9, 0.95))
+    set_learning_rate(optimizer, 8.0)
+    rates = {
+        name: group["lr"]
+        for group, names in zip(optimizer.param_groups, groups, strict=True)
+        for name in names.names
+    }
+    assert rates["patch_embed.proj.weight"] == 8.0 * 0.5**3
+    assert rates["blocks.1.attn.qkv.weight"] == 8.0 * 0.5
+    assert rates["norm.weight"] == 8.0
+
+
+def test_layers_are_counted_behind_any_prefix() -> None:
+    assert layer_of("backbone.blocks.4.mlp.fc1.weight", 12) == 5
+    assert layer_of("backbone.pos_embed", 12) == 0
+    assert layer_of("decoder_blocks.0.attn.qkv.weight", 12) == 13
+    assert layer_of("head.weight", 12) == 13
