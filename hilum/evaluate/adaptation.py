@@ -174,14 +174,18 @@ def make_plan(options: Options) -> Plan:
 
 
 def _check_values(options: Options) -> None:
-    if options.mode == "frozen":
-        options.grid()
-    elif len(options.lrs) != 1:
+    """Whatever the mode, no option may hold nonsense: a resumed or repeated run would carry it on."""
+    options.grid()
+    if options.mode == "finetune" and len(options.lrs) != 1:
         raise ConfigError(
             f"fine-tuning takes one peak learning rate, not {len(options.lrs)}",
             where="lrs",
             fix="Give one, e.g. --lrs 1e-3",
         )
+    if options.layer_decay is None or not 0 < options.layer_decay <= 1:
+        raise ConfigError(f"must be in (0, 1], not {options.layer_decay}", where="layer_decay", fix="1 switches it off")
+    if not 0 <= options.drop_path < 1:
+        raise ConfigError(f"must be in [0, 1), not {options.drop_path}", where="drop_path", fix="0 switches it off")
     options.fine_tuning()
     if options.targets == "multiclass" and len(options.labels) < 2:
         raise ConfigError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,7 +113,7 @@ def page_context(record: Record, *, run: str, data: str, digest: str, split: Spl
         "classifier": run,
         "head": f"{record.head}, {record.mode}, {record.pool} of tokens, {record.targets}",
         "encoder": origin.get("encoder"),
-        "trained_on": f"{origin.get('train_films')} films, {origin.get('train_patients')} patients of {origin.get('data')}",
+        "trained_on": "{train_films} films, {train_patients} patients of {data}".format_map(defaultdict(str, origin)),
         "label_fraction": origin.get("fraction"),
         "data": data,
         "manifest_sha256": digest,

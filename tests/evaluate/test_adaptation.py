@@ -1,0 +1,104 @@
+"""Plans: the defaults of each mode, and every fault that is found before anything is written."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from hilum.errors import CheckpointError, ConfigError, ManifestError
+from hilum.evaluate.adaptation import Options, make_plan
+from hilum.manifest import Manifest
+
+
+@pytest.fixture
+def options(encoder_folder: Path, films: Path) -> Options:
+    return Options(encoder=str(encoder_folder), data=str(films), labels=("Mass", "Effusion"))
+
+
+def test_defaults_follow_the_mode(options: Options) -> None:
+    frozen = options.resolved()
+    assert (frozen.batch_size, frozen.weight_decay, frozen.label_smoothing) == (256, 0.01, 0.0)
+    assert len(frozen.lrs) > 1
+    tuned = replace(options, mode="finetune").resolved()
+    assert (tuned.batch_size, tuned.weight_decay, tuned.label_smoothing) == (16, 0.05, 0.1)
+    assert tuned.layer_decay == 0.75
+    assert tuned.lrs == (5e-3 * 16 / 256,)
+    assert replace(options, mode="finetune", weights="random").resolved().layer_decay == 1.0
+    given = replace(options, mode="finetune", lrs=(0.1,), label_smoothing=0.0, layer_decay=0.9, batch_size=8)
+    assert given.resolved() == replace(given, weight_decay=0.05)
+
+
+def test_a_plan_holds_what_will_run(options: Options) -> None:
+    plan = make_plan(replace(options, fraction=0.25, views=("PA",), policy="zeros,Mass=ones"))
+    assert plan.record.findings == ("Mass", "Effusion")
+    assert plan.record.policy == {"default": "zeros", "rules": {"Mass": "ones"}}
+    assert plan.record.origin["train_patients"] == 9  # a quarter of 36
+    assert set(plan.train.manifest.table["view_position"]) == {"PA"}
+    assert len(plan.val) == 12  # a fraction takes nothing from validation
+    assert plan.to_json()["positives_negatives"]["train"]["Mass"] == plan.train.counts()["Mass"]
+
+
+def test_random_weights_are_another_network_of_the_same_shape(options: Options) -> None:
+    one, two = (make_plan(replace(options, weights=weights, seed=1)) for weights in ("pretrained", "random"))
+    assert one.encoder.model.config == two.encoder.model.config
+    assert not torch.equal(one.encoder.model.patch_embed.proj.weight, two.encoder.model.patch_embed.proj.weight)
+    assert two.record.origin["encoder"] == "random weights"
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "text"),
+    [
+        ({"labels": ("Mas",)}, ConfigError, r"unknown finding 'Mas'\. Did you mean 'Mass'\? Known: Effusion, Mass"),
+        ({"labels": ()}, ConfigError, "no finding named"),
+        ({"head": "glory"}, ConfigError, "unknown head 'glory'.*Known: linear, mlp"),
+        ({"fraction": 2.0}, ConfigError, r"fraction must be in \(0, 1\]"),
+        ({"policy": "maybe"}, ConfigError, "unknown rule for uncertain labels 'maybe'"),
+        ({"policy": "Edema=ones"}, ConfigError, "policy: unknown finding 'Edema'"),
+        ({"views": ("P",)}, ConfigError, "unknown view position 'P'"),
+        ({"mode": "finetune", "lrs": (0.1, 0.2)}, ConfigError, "fine-tuning takes one peak learning rate, not 2"),
+        ({"lrs": (-1.0,)}, ConfigError, "learning rates must be positive"),
+        ({"mode": "finetune", "lrs": (-1.0,)}, ConfigError, "learning rates must be positive"),
+        ({"epochs": 0}, ConfigError, "epochs and batch size must be at least 1"),
+        ({"label_smoothing": 1.0}, ConfigError, "label smoothing must be in"),
+        ({"layer_decay": 1.5}, ConfigError, r"layer_decay: must be in \(0, 1\], not 1.5"),
+        ({"drop_path": 1.0}, ConfigError, r"drop_path: must be in \[0, 1\)"),
+        ({"targets": "multiclass", "labels": ("Mass",)}, ConfigError, "multi-class needs at least two classes"),
+        ({"targets": "multiclass"}, ManifestError, "films do not have exactly one of Mass, Effusion"),
+        ({"encoder": "nowhere"}, CheckpointError, "nowhere: no such file or folder"),
+        ({"data": "nowhere"}, ManifestError, "nowhere: no such file or folder"),
+    ],
+)
+def test_faults_are_found_before_anything_is_written(
+    options: Options, change: dict[str, object], error: type[Exception], text: str
+) -> None:
+    with pytest.raises(error, match=text):
+        make_plan(replace(options, **change))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("split", "values", "text"),
+    [
+        ("train", 0.0, r"train split lacks one of the two classes of Mass \(0 positive, 72 negative\)"),
+        ("train", None, "no training patient has a known label for Mass"),
+        ("val", 1.0, r"val split \(24 films\) has both classes of no finding"),
+        ("val", None, "val split has 24 films and none with a known label for Mass"),
+    ],
+)
+def test_splits_that_cannot_teach_or_choose(
+    options: Options, films: Path, tmp_path: Path, split: str, values: float | None, text: str
+) -> None:
+    table = Manifest.read(films).table.copy()
+    table.loc[table["split"] == split, "label.Mass"] = values
+    (tmp_path / "images").symlink_to(films / "images")
+    Manifest.from_table(table, tmp_path).write(tmp_path)
+    with pytest.raises(ManifestError, match=text):
+        make_plan(replace(options, data=str(tmp_path), labels=("Mass",)))
+
+
+def test_missing_films_are_named(options: Options, films: Path, tmp_path: Path) -> None:
+    Manifest.read(films).write(tmp_path)
+    with pytest.raises(ManifestError, match="image files are missing; the first is"):
+        make_plan(replace(options, data=str(tmp_path)))

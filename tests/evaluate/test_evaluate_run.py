@@ -1,0 +1,124 @@
+"""The whole road on tiny films: adapt frozen and fine-tuned, evaluate, refuse what is not honest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from hilum.cli import main
+from hilum.evaluate.classifier import load_classifier
+from hilum.manifest import Manifest
+
+
+@pytest.fixture(scope="module")
+def words(encoder_folder: Path, films: Path) -> list[str]:
+    return ["adapt", "classify", "--encoder", str(encoder_folder), "--data", str(films), "--labels", "Mass,Effusion"]
+
+
+@pytest.fixture(scope="module")
+def run(words: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "frozen head"
+    assert main([*words, "--out", str(out), "--epochs", "30", "--device", "cpu"]) == 0
+    return out
+
+
+def test_a_frozen_run_leaves_everything_that_is_needed(run: Path) -> None:
+    assert {"config.json", "env.json", "metrics.jsonl", "train.log", "fraction.json", "model", "features"} <= {
+        path.name for path in run.iterdir()
+    }
+    record = load_classifier(run).record
+    assert record.validation["auroc"] > 0.75
+    assert set(record.thresholds) == {"Mass", "Effusion"}
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == list(range(1, 31))
+    best = max(value for row in rows for key, value in row.items() if key.startswith("val/auroc/lr_"))
+    assert best == rows[-1]["val/auroc_best"] == pytest.approx(record.validation["auroc"], abs=1e-3)
+    assert len(record.validation["grid"]) == 6
+    patients = json.loads((run / "fraction.json").read_text())
+    assert (patients["n_patients"], len(patients["val_patients"])) == (36, 12)
+
+
+def test_evaluate_writes_predictions_and_results(
+    run: Path, films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "results"
+    assert main(["evaluate", str(run), "--data", str(films), "--out", str(out), "--draws", "100"]) == 0
+    shown = capsys.readouterr().out
+    assert "macro AUROC 0." in shown
+    assert str(out / "results.html") in shown
+    table = pd.read_parquet(out / "predictions.parquet")
+    assert len(table) == 24
+    assert set(table["split"]) == {"test"}
+    assert table[["score.Mass", "score.Effusion"]].stack().between(0, 1).all()
+    truth = Manifest.read(films).select(split="test")
+    pd.testing.assert_frame_equal(
+        table[["label.Mass", "label.Effusion"]], truth.table[["label.Mass", "label.Effusion"]]
+    )
+    results = json.loads((out / "results.json").read_text())
+    assert results["macro"]["auroc"]["value"] > 0.7
+    assert results["findings"]["Mass"]["threshold"] == load_classifier(run).record.thresholds["Mass"]
+    assert (out / "results.md").is_file()
+    assert main(["evaluate", str(run), "--data", str(films), "--out", str(out)]) == 2  # not empty
+    assert "the output folder is not empty" in capsys.readouterr().err
+
+
+def test_default_folder_and_baselines(run: Path, films: Path) -> None:
+    assert main(["evaluate", str(run), "--data", str(films), "--draws", "50", "--baselines", "metadata"]) == 0
+    folder = run / f"evaluate-test-{Manifest.read(films).digest[:8]}"
+    entry = json.loads((folder / "results.json").read_text())["baselines"]["metadata"]
+    assert entry["macro"]["difference"]["value"] is not None
+    assert entry["note"].startswith("Learned from 72 films of the classifier's training patients.")
+
+
+def test_fine_tuning_learns_and_goes_on_where_it_was(
+    words: list[str], films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "tuned"
+    command = [*words, "--out", str(out), "--mode", "finetune", "--head", "mlp", "--epochs", "12", "--device", "cpu"]
+    command += ["--lrs", "2e-3", "--mixup", "0.1"]
+    assert main(command) == 0
+    first = load_classifier(out).record
+    assert first.validation["auroc"] > 0.65
+    assert first.fc_norm
+    best = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert max(row.get("val/auroc", 0.0) for row in best) == pytest.approx(first.validation["auroc"], abs=1e-6)
+    assert main([*command, "--resume"]) == 0  # nothing left to do: the same classifier
+    assert load_classifier(out).record == first
+    assert main(["evaluate", str(out), "--data", str(films), "--draws", "50"]) == 0
+    capsys.readouterr()
+    assert main(command) == 2
+    assert "the output folder is not empty" in capsys.readouterr().err
+    assert main([*command, "--resume", "--seed", "1"]) == 2
+    assert "differs from the run that is to be resumed: seed" in capsys.readouterr().err
+
+
+def test_one_of_several_classes(encoder_folder: Path, films: Path, tmp_path: Path) -> None:
+    table = Manifest.read(films).table.copy()
+    table["label.NoFinding"] = 1 - table["label.Mass"]
+    (tmp_path / "images").symlink_to(films / "images")
+    Manifest.from_table(table, tmp_path).write(tmp_path)
+    out = tmp_path / "run"
+    words = ["adapt", "classify", "--encoder", str(encoder_folder), "--data", str(tmp_path), "--out", str(out)]
+    assert main([*words, "--labels", "Mass,NoFinding", "--targets", "multiclass", "--epochs", "10"]) == 0
+    assert main(["evaluate", str(out), "--data", str(tmp_path), "--out", str(out / "results"), "--draws", "20"]) == 0
+    scores = pd.read_parquet(out / "results" / "predictions.parquet")
+    assert (scores["score.Mass"] + scores["score.NoFinding"]).to_numpy() == pytest.approx(1.0)
+
+
+def test_dry_run_writes_nothing(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*words, "--out", str(tmp_path / "out"), "--dry-run", "--fraction", "0.5"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["fraction"], plan["batch_size"]) == (0.5, 256)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_faults_are_one_line_and_write_nothing(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words, "--labels", "Masss", "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert error == "hilum adapt: labels: unknown finding 'Masss'. Did you mean 'Mass'? Known: Effusion, Mass.\n"
+    assert list(tmp_path.iterdir()) == []
