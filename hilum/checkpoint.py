@@ -72,9 +72,7 @@ def save_checkpoint(
             save_file(_contiguous(resume.random), partial / RANDOM)
             (partial / STATE).write_text(json.dumps(resume.state) + "\n")
         names = sorted(str(p.relative_to(partial).as_posix()) for p in partial.rglob("*") if p.is_file())
-        (partial / FILES).write_text(
-            json.dumps({name: _sha256(partial / name) for name in names}, indent=2) + "\n"
-        )
+        (partial / FILES).write_text(json.dumps({name: file_digest(partial / name) for name in names}, indent=2) + "\n")
         for name in [*names, FILES]:
             _sync_file(partial / name)
         sync_folder(partial)
@@ -138,10 +136,8 @@ def verify(path: Path) -> None:
     for name, expected in hashes.items():
         file = path / name
         if not file.is_file():
-            raise CheckpointError(
-                "is missing from the checkpoint", where=file, fix="Copy the whole folder again"
-            )
-        if _sha256(file) != expected:
+            raise CheckpointError("is missing from the checkpoint", where=file, fix="Copy the whole folder again")
+        if file_digest(file) != expected:
             raise CheckpointError(
                 "is damaged: its content does not match the recorded sha256",
                 where=file,
@@ -157,9 +153,7 @@ def step_folder(run: Path, step: int) -> Path:
 def checkpoints(run: Path) -> list[Path]:
     """Whole training checkpoints of a run, oldest first."""
     folder = run / "checkpoints"
-    found = [
-        p for p in folder.glob("step-*") if re.fullmatch(r"step-\d{8,}", p.name) and (p / FILES).is_file()
-    ]
+    found = [p for p in folder.glob("step-*") if re.fullmatch(r"step-\d{8,}", p.name) and (p / FILES).is_file()]
     return sorted(found, key=lambda p: int(p.name[5:]))
 
 
@@ -205,7 +199,8 @@ def _load_tensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"cannot be read ({error})", where=path, fix="Copy it again") from error
 
 
-def _sha256(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """sha256 of a file's content, hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -60,7 +60,8 @@ def _run(verb: str, words: Sequence[str]) -> int:
 def _overview() -> str:
     width = max(map(len, VERBS))
     rows = "\n".join(f"  {name:<{width}}  {text}" for name, (_, text) in VERBS.items())
-    return f"usage: hilum VERB [options]\n\nChest X-ray foundation models, from DICOM to honest numbers.\n\n{rows}\n\n'hilum VERB --help' explains one verb.\n"
+    title = "usage: hilum VERB [options]\n\nChest X-ray foundation models, from DICOM to honest numbers.\n"
+    return f"{title}\n{rows}\n\n'hilum VERB --help' explains one verb.\n"
 
 
 if __name__ == "__main__":

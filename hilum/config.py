@@ -42,9 +42,7 @@ class TrainSettings:
     nodes: int = 1
     strategy: Literal["ddp", "fsdp2"] = "ddp"
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
-    save_every: int | None = (
-        None  # optimizer steps between checkpoints; None: twenty a run, at least 50 apart
-    )
+    save_every: int | None = None  # optimizer steps between checkpoints; None: twenty a run, at least 50 apart
     keep_checkpoints: int = 2  # newest ones kept
 
     def __post_init__(self) -> None:
@@ -90,7 +88,8 @@ def override(config: T, values: Mapping[str, Any], *, where: str) -> T:
         values: field name -> new value, as parsed from the command line or JSON (lists for tuples).
         where: the option or file the values come from, for the message.
     """
-    assert is_dataclass(config) and not isinstance(config, type)
+    assert is_dataclass(config)
+    assert not isinstance(config, type)
     hints = typing.get_type_hints(type(config))
     changes: dict[str, Any] = {}
     for name, value in values.items():
@@ -127,9 +126,7 @@ def _coerce(value: Any, hint: Any, *, where: str) -> Any:
             inner = typing.get_args(option)
             kinds = [inner[0]] * len(value) if len(inner) == 2 and inner[1] is Ellipsis else list(inner)
             if len(kinds) == len(value):
-                return tuple(
-                    _coerce(part, kind, where=where) for part, kind in zip(value, kinds, strict=True)
-                )
+                return tuple(_coerce(part, kind, where=where) for part, kind in zip(value, kinds, strict=True))
         if origin is dict and isinstance(value, dict):
             return value
     raise ConfigError(f"value {value!r} does not fit", where=where, fix=f"Give {_describe(hint)}")

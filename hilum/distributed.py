@@ -17,8 +17,10 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments import SLURMEnvironment
-from lightning_fabric.strategies import DDPStrategy, ModelParallelStrategy, Strategy
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.strategies.ddp import DDPStrategy
+from lightning_fabric.strategies.model_parallel import ModelParallelStrategy
+from lightning_fabric.strategies.strategy import Strategy
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
@@ -74,7 +76,8 @@ def _shard(module: nn.Module, mesh: DeviceMesh, precision: str) -> nn.Module:
         if isinstance(child, nn.ModuleList):
             for block in child:
                 fully_shard(block, mesh=rows, mp_policy=policy)
-    return fully_shard(module, mesh=rows, mp_policy=policy)
+    fully_shard(module, mesh=rows, mp_policy=policy)
+    return module
 
 
 def place(fabric: Fabric, module: nn.Module, settings: TrainSettings) -> None:
@@ -159,11 +162,12 @@ def gather_model(module: nn.Module) -> dict[str, Tensor]:
     if not is_sharded(module):
         return dict(module.state_dict())
     with _quiet():
-        return dict(get_model_state_dict(module, options=_WHOLE))
+        weights: Any = get_model_state_dict(module, options=_WHOLE)
+    return dict(weights)
 
 
 def gather_optimizer(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Optimizer state as `<parameter name>/<slot>` -> whole tensor; empty before the first step. Every rank must call it."""
+    """Optimizer state as `<parameter name>/<slot>` -> whole tensor, empty before the first step; all ranks call."""
     if not optimizer.state:
         return {}
     if is_sharded(module):
@@ -183,9 +187,7 @@ def scatter_model(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
         set_model_state_dict(module, dict(weights), options=StateDictOptions(full_state_dict=True))
 
 
-def scatter_optimizer(
-    module: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Tensor]
-) -> None:
+def scatter_optimizer(module: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Tensor]) -> None:
     """Load what `gather_optimizer` gave; group settings (decay, multipliers) stay those of `optimizer`."""
     slots_of: dict[str, dict[str, Tensor]] = {}
     for key, value in state.items():
@@ -196,15 +198,11 @@ def scatter_optimizer(
     elif not is_sharded(module):
         for name, parameter in module.named_parameters():
             if name in slots_of:
-                optimizer.state[parameter] = {
-                    k: v.clone().to(parameter.device) for k, v in slots_of[name].items()
-                }
+                optimizer.state[parameter] = {k: v.clone().to(parameter.device) for k, v in slots_of[name].items()}
     else:
         with _quiet():
-            whole = get_optimizer_state_dict(
-                module, optimizer, options=StateDictOptions(full_state_dict=True)
-            )
-            whole["state"] = slots_of  # type: ignore[assignment,typeddict-item]
+            whole = get_optimizer_state_dict(module, optimizer, options=StateDictOptions(full_state_dict=True))
+            whole["state"] = slots_of  # type: ignore[assignment]
             set_optimizer_state_dict(module, optimizer, whole, options=StateDictOptions(full_state_dict=True))
 
 

@@ -1,8 +1,8 @@
 """A pretrained encoder as a user meets it: weights, architecture and preprocessing in one object.
 
-    enc = hilum.load("RUN")                      # a run, encoder or checkpoint folder, or a released MAE file
-    x = torch.stack([enc.transform(film)])       # film: (H, W), uint8 or float in [0, 1]
-    enc.embed(x)                                 # (1, D)
+enc = hilum.load("RUN")                      # a run, encoder or checkpoint folder, or a released MAE file
+x = torch.stack([enc.transform(film)])       # film: (H, W), uint8 or float in [0, 1]
+enc.embed(x)                                 # (1, D)
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hilum.checkpoint import CONFIG, WEIGHTS, check_fit, load_checkpoint, read_config, save_checkpoint
+from hilum.checkpoint import CONFIG, WEIGHTS, check_fit, file_digest, load_checkpoint, read_config, save_checkpoint
 from hilum.config import override
 from hilum.errors import CheckpointError
+from hilum.models.pretrained import load_backbone
 from hilum.models.vit import VisionTransformer, ViTConfig
 from hilum.schema import Preprocessing
 from hilum.transforms.image import prepare_film
@@ -114,9 +115,7 @@ def load(source: str | Path) -> Encoder:
     """
     path = Path(source)
     if path.is_file():
-        from hilum.models.pretrained import load_released
-
-        return Encoder(*load_released(path))
+        return _load_released(path)
     folder = path / "encoder" if (path / "encoder" / CONFIG).is_file() else path
     if not (folder / WEIGHTS).is_file():
         raise CheckpointError(
@@ -127,13 +126,27 @@ def load(source: str | Path) -> Encoder:
     config = read_config(folder)
     if config.get("kind") != "encoder":
         raise CheckpointError(
-            f"is a {config.get('kind', 'foreign')} checkpoint, not an encoder", where=folder, fix="Give the run's encoder/ folder"
+            f"is a {config.get('kind', 'foreign')} checkpoint, not an encoder",
+            where=folder,
+            fix="Give the run's encoder/ folder",
         )
     weights, config = load_checkpoint(folder)
     model = VisionTransformer(override(ViTConfig(), config["architecture"], where=str(folder / CONFIG)))
     check_fit(model, weights, where=folder / WEIGHTS)
     model.load_state_dict(weights)
     return Encoder(model, Preprocessing.from_json(config["preprocessing"]), config.get("origin"))
+
+
+def _load_released(path: Path) -> Encoder:
+    """An encoder from a file in one of MAE's layouts, with MAE's own normalisation."""
+    model, file = load_backbone(path)
+    channels = file.config.channels
+    if channels not in (1, 3):
+        raise CheckpointError(f"takes {channels} input channels", where=path, fix="Give an encoder of 1 or 3 channels")
+    grey = {} if channels == 3 else {"mean": (0.5,), "std": (0.25,)}
+    preprocessing = Preprocessing(size=file.config.image_size, channels=channels, **grey)
+    origin = {"file": path.name, "sha256": file_digest(path), "layout": "MAE", "notes": list(file.report())}
+    return Encoder(model, preprocessing, origin)
 
 
 def encoder_card(encoder: Encoder) -> str:

@@ -63,7 +63,8 @@ class FilmStore:
 
 def decode(path: str | Path) -> npt.NDArray[np.uint8]:
     """One file through the pixel door, as (H, W) uint8."""
-    return np.rint(read_film(path).pixels * 255.0).astype(np.uint8)
+    grey: npt.NDArray[np.uint8] = np.rint(read_film(path).pixels * 255.0).astype(np.uint8)
+    return grey
 
 
 def _stored_sizes(manifest: Manifest) -> list[tuple[float, float]]:
@@ -88,7 +89,7 @@ def _fill(paths: list[str], shape: tuple[int, int, int], root: Path, *, quiet: b
                 film = decode(path)
                 if film.shape != shape[1:]:
                     raise ImageError(
-                        f"is {film.shape[0]} x {film.shape[1]} pixels, but its manifest row says {shape[1]} x {shape[2]}",
+                        f"is {film.shape[0]} x {film.shape[1]} pixels, its manifest row says {shape[1]} x {shape[2]}",
                         where=path,
                         fix="Correct height and width in the manifest, or run hilum prepare",
                     )

@@ -60,9 +60,7 @@ class LabelPolicy:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> LabelPolicy:
         """Read what `to_json` wrote."""
-        return cls(
-            _rule(values["default"]), {finding: _rule(rule) for finding, rule in values["rules"].items()}
-        )
+        return cls(_rule(values["default"]), {finding: _rule(rule) for finding, rule in values["rules"].items()})
 
     def to_json(self) -> dict[str, Any]:
         """The policy as plain JSON values."""
@@ -102,9 +100,7 @@ def check_findings(manifest: Manifest, findings: Sequence[str]) -> None:
         if finding not in manifest.findings:
             raise unknown_name(finding, list(manifest.findings), kind="finding", where="labels")
     if len(set(findings)) < len(findings):
-        raise ConfigError(
-            f"a finding is named twice in {','.join(findings)}", where="labels", fix="Name each one once"
-        )
+        raise ConfigError(f"a finding is named twice in {','.join(findings)}", where="labels", fix="Name each one once")
 
 
 def targets_of(
@@ -145,9 +141,7 @@ def check_both_classes(targets: NDArray[np.float32], findings: Sequence[str], *,
         )
 
 
-def nested_fraction(
-    manifest: Manifest, fraction: float, seed: int, findings: Sequence[str] | None = None
-) -> Manifest:
+def nested_fraction(manifest: Manifest, fraction: float, seed: int, findings: Sequence[str] | None = None) -> Manifest:
     """The manifest with only a share of its training patients; the other splits stay whole.
 
     The patients with at least one known label are put in one fixed order, which depends on the seed and the
@@ -174,9 +168,7 @@ def nested_fraction(
         ManifestError: no training patient has a known label.
     """
     if not 0 < fraction <= 1:
-        raise ConfigError(
-            f"fraction must be in (0, 1], not {fraction}", where="fraction", fix="Use 0.01, 0.1 or 1"
-        )
+        raise ConfigError(f"fraction must be in (0, 1], not {fraction}", where="fraction", fix="Use 0.01, 0.1 or 1")
     names = tuple(manifest.findings if findings is None else findings)
     in_train = (manifest.table["split"] == "train").to_numpy()
     patients, positive, negative = _patient_labels(manifest, in_train, names)

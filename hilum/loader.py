@@ -45,7 +45,8 @@ class ManifestDataset(Dataset[dict[str, Any]]):
         seed: int,
         targets: npt.NDArray[np.float32] | None = None,
     ) -> None:
-        assert len(films) == len(image_ids) and (targets is None or len(targets) == len(films))
+        assert len(films) == len(image_ids)
+        assert targets is None or len(targets) == len(films)
         self.films, self.image_ids, self.views, self.seed, self.targets = (
             films,
             list(image_ids),
@@ -98,9 +99,7 @@ class MicroBatches(Sampler[list[Draw]]):
     Micro-batch `m` of device `r` takes the films `(m * devices + r) * micro_batch ...` of the step's global batch.
     """
 
-    def __init__(
-        self, order: FilmOrder, *, start: int, stop: int, micro_batch: int, rank: int, world: int
-    ) -> None:
+    def __init__(self, order: FilmOrder, *, start: int, stop: int, micro_batch: int, rank: int, world: int) -> None:
         self.order, self.start, self.stop = order, start, stop
         self.micro_batch, self.rank, self.world = micro_batch, rank, world
 
@@ -117,16 +116,12 @@ class MicroBatches(Sampler[list[Draw]]):
 
 def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
     """Stack tensors, list ids."""
-    batch: dict[str, Any] = default_collate(
-        [{k: v for k, v in s.items() if k != schema.IMAGE_ID} for s in samples]
-    )
+    batch: dict[str, Any] = default_collate([{k: v for k, v in s.items() if k != schema.IMAGE_ID} for s in samples])
     batch[schema.IMAGE_ID] = [sample[schema.IMAGE_ID] for sample in samples]
     return batch
 
 
-def make_loader(
-    dataset: ManifestDataset, batches: MicroBatches, *, workers: int, pin: bool = False
-) -> DataLoader[Any]:
+def make_loader(dataset: ManifestDataset, batches: MicroBatches, *, workers: int, pin: bool = False) -> DataLoader[Any]:
     """A loader over `batches`; with processes they start clean (forkserver), never forked from a threaded trainer."""
     context = None
     if workers:
@@ -134,7 +129,7 @@ def make_loader(
         context.set_forkserver_preload(["hilum.loader"])
     return DataLoader(
         dataset,
-        batch_sampler=batches,  # type: ignore[arg-type]  # torch types a sampler of ints only
+        batch_sampler=batches,
         num_workers=workers,
         collate_fn=collate,
         multiprocessing_context=context,

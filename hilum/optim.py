@@ -76,9 +76,7 @@ def layer_of(name: str, depth: int) -> int:
     return depth + 1
 
 
-def adamw(
-    module: nn.Module, groups: Iterable[Group], *, lr: float, betas: tuple[float, float]
-) -> torch.optim.AdamW:
+def adamw(module: nn.Module, groups: Iterable[Group], *, lr: float, betas: tuple[float, float]) -> torch.optim.AdamW:
     """AdamW over `groups` of `module`'s parameters, fused; every group keeps its `lr_scale`."""
     parameters = dict(module.named_parameters())
     return torch.optim.AdamW(

@@ -13,12 +13,14 @@ import torch
 from hilum import checkpoint as ckpt
 from hilum.config import FREE_ON_RESUME, TrainSettings, override, to_json
 from hilum.distributed import process_rank, shut_down
-from hilum.encoder import Encoder
+from hilum.encoder import Encoder, load
 from hilum.errors import ConfigError, ManifestError
 from hilum.films import FilmStore
 from hilum.lookup import lookup
 from hilum.manifest import Manifest
 from hilum.methods import METHODS
+from hilum.models.positions import resize_table
+from hilum.models.pretrained import fill
 from hilum.run_folder import LOG, RunFolder
 from hilum.trainer import Evaluator, TrainingFilms, fit, total_steps
 
@@ -74,7 +76,9 @@ def make_plan(
     module = lookup(METHODS, method, kind="method").__module__
     presets = lookup({"presets": f"{module}:PRESETS"}, "presets", kind="table")
     if preset is not None and preset not in presets:
-        raise ConfigError(f"unknown preset {preset!r} of {method}", where="--preset", fix=f"Known: {', '.join(presets)}")
+        raise ConfigError(
+            f"unknown preset {preset!r} of {method}", where="--preset", fix=f"Known: {', '.join(presets)}"
+        )
     config = override(presets[preset or method], method_options, where="--set")
     resolved = override(TrainSettings(), settings, where="settings")
     everything = Manifest.read(data).select(views=list(views) or None)
@@ -109,14 +113,21 @@ def run_pretraining(plan: Plan, out: str | Path, *, resume: bool = False, probe:
         torch.manual_seed(plan.settings.seed)
         method = lookup(METHODS, plan.method, kind="method")(plan.method_config)
         if plan.init is not None and not (resume and ckpt.checkpoints(run.path)):
-            LOG.info("%s", initialise_from(method, plan.init))
+            for line in initialise_from(method, plan.init):
+                LOG.info("%s", line)
         films = FilmStore(plan.manifest)
         ids = plan.manifest.table["image_id"].tolist()
         LOG.info("%s on %d films of %d patients", plan.method, len(ids), plan.manifest.table["patient_id"].nunique())
         describe = {"kind": "method", "method": plan.method, "config": to_json(plan.method_config)}
         evaluators = _evaluators(plan, run, probe=probe)
         at = fit(
-            method, TrainingFilms(films, ids), plan.settings, run, describe=describe, evaluators=evaluators, resume=resume
+            method,
+            TrainingFilms(films, ids),
+            plan.settings,
+            run,
+            describe=describe,
+            evaluators=evaluators,
+            resume=resume,
         )
         if first:
             _export(plan, run, at.step, hours=(time.monotonic() - began) / 3600)
@@ -126,19 +137,21 @@ def run_pretraining(plan: Plan, out: str | Path, *, resume: bool = False, probe:
     return run.path
 
 
-def initialise_from(method: Any, source: str) -> str:
-    """Start a method's backbone (and, for MAE files, nothing else) from other weights; says how much was used.
+def initialise_from(method: Any, source: str) -> tuple[str, ...]:
+    """Start a method from other weights: a released file its own way, one of our encoders by its backbone.
+
+    Returns:
+        What was used and what was not, a line each, for the log.
 
     Raises:
-        CheckpointError: the weights do not cover the whole backbone.
+        CheckpointError: the weights do not fill the whole backbone; nothing has changed then.
     """
-    from hilum.encoder import load
-    from hilum.models.positions import resize_table
-
-    encoder = load(source)
-    weights = encoder.model.state_dict()
-    backbone = method.backbone
-    own = backbone.state_dict()
+    path = Path(source)
+    if path.is_file():
+        lines: tuple[str, ...] = method.start_from(path)
+        return (f"start from {path.name}, sha256 {ckpt.file_digest(path)}", *lines)
+    encoder = load(path)
+    weights, backbone = encoder.model.state_dict(), method.backbone
     weights["pos_embed"] = resize_table(
         weights["pos_embed"],
         encoder.model.config.grid,
@@ -146,9 +159,8 @@ def initialise_from(method: Any, source: str) -> str:
         prefix=int(backbone.config.class_token),
         rule=encoder.model.config.position_resize,
     )
-    ckpt.check_fit(backbone, weights, where=Path(source))
-    backbone.load_state_dict(weights)
-    return f"backbone initialised from {source}: {len(weights)} of {len(own)} tensors"
+    fill(backbone, weights, where=path)
+    return (f"start from the encoder {source}: {len(weights)} tensors",)
 
 
 def _evaluators(plan: Plan, run: RunFolder, *, probe: bool) -> list[Evaluator]:
@@ -177,7 +189,9 @@ def _export(plan: Plan, run: RunFolder, step: int, *, hours: float) -> None:
         "preset": plan.preset,
         "films": len(plan.manifest),
         "patients": int(plan.manifest.table["patient_id"].nunique()),
-        "sources": ", ".join(sorted(set(plan.manifest.table["source"]) - {""})) if "source" in plan.manifest.table else "",
+        "sources": ", ".join(sorted(set(plan.manifest.table["source"]) - {""}))
+        if "source" in plan.manifest.table
+        else "",
         "manifest_sha256": plan.manifest.digest,
         "init": plan.init,
         "steps": step,

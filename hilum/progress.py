@@ -15,9 +15,7 @@ class ProgressBar:
     Off a terminal a line is written every `every` seconds and at the end, with the rate and the time to go.
     """
 
-    def __init__(
-        self, title: str, total: int, *, start: int = 0, every: float = 10.0, quiet: bool = False
-    ) -> None:
+    def __init__(self, title: str, total: int, *, start: int = 0, every: float = 10.0, quiet: bool = False) -> None:
         self.title, self.total, self.done, self.every, self.quiet = title, total, start, every, quiet
         self._start, self._began, self._last = start, time.monotonic(), time.monotonic()
         self._bar: Progress | None = None

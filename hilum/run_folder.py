@@ -1,4 +1,4 @@
-"""A run folder: what was asked (`config.json`), where it ran (`env.json`), what happened (`metrics.jsonl`, `train.log`).
+"""A run folder: what was asked (config.json), where it ran (env.json), what happened (metrics.jsonl, train.log).
 
 Files are written to a temporary name, synced, and renamed, so a reader never meets half a file.
 """
@@ -72,9 +72,7 @@ class RunFolder:
                 fix="Give another --out, or --resume to go on with it",
             )
         if resume and not (self.path / "config.json").is_file():
-            raise ConfigError(
-                "there is no run to resume here", where=self.path, fix="Leave out --resume to start one"
-            )
+            raise ConfigError("there is no run to resume here", where=self.path, fix="Leave out --resume to start one")
 
     def start(self, config: Mapping[str, Any]) -> None:
         """Create the folder and write what was asked and where it runs."""
@@ -114,7 +112,9 @@ class RunFolder:
 
     def open_log(self) -> logging.Handler:
         """Send the package's log to train.log as well; close it with `close_log`."""
-        handler: logging.Handler = logging.NullHandler() if self.follower else logging.FileHandler(self.path / "train.log")
+        handler: logging.Handler = (
+            logging.NullHandler() if self.follower else logging.FileHandler(self.path / "train.log")
+        )
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         LOG.addHandler(handler)
         LOG.setLevel(logging.INFO)

@@ -20,7 +20,7 @@ def parse(verb: Callable[..., Any], argv: Sequence[str]) -> dict[str, Any]:
     """Arguments of `verb` from the words after its name.
 
     Positional-or-keyword parameters may be given without `--name`, in order; one annotated `tuple[...]` and standing
-    last takes all that remain. Keyword-only parameters are options. `--config FILE` reads any of them from YAML or JSON.
+    last takes all that remain. Keyword-only parameters are options. `--config FILE` reads any of them from YAML.
     """
     parser = build_parser(verb)
     try:
@@ -110,9 +110,7 @@ def _bracket(value: str) -> str:
     if value.startswith("["):
         return value
     return (
-        "["
-        + ", ".join(f"{part.strip()!r}" if not _number(part) else part for part in value.split(",") if part)
-        + "]"
+        "[" + ", ".join(f"{part.strip()!r}" if not _number(part) else part for part in value.split(",") if part) + "]"
     )
 
 

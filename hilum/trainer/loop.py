@@ -34,13 +34,9 @@ from hilum.trainer.log import TrainingLog
 from hilum.trainer.state import Progress, Training
 
 MAX_BAD_STEPS = 3  # skipped steps in a row before the run rolls back, and the next time stops
-EMBEDDINGS = frozenset(
-    {"cls_token", "reg_token", "pos_embed"}
-)  # no weight decay where layers decay (MAE fine-tuning)
+EMBEDDINGS = frozenset({"cls_token", "reg_token", "pos_embed"})  # no weight decay where layers decay (MAE fine-tuning)
 
-Evaluator = Callable[
-    [nn.Module, int], Mapping[str, float]
-]  # (method with whole weights, step) -> named numbers
+Evaluator = Callable[[nn.Module, int], Mapping[str, float]]  # (method with whole weights, step) -> named numbers
 
 
 @dataclass(frozen=True)
@@ -127,9 +123,7 @@ def fit(
                 }
                 log.step(record)
             else:
-                log.skipped(
-                    training.at.step, loss.item(), norm.item(), [data.image_ids[row] for _, row in draws]
-                )
+                log.skipped(training.at.step, loss.item(), norm.item(), [data.image_ids[row] for _, row in draws])
             if training.at.bad_steps >= MAX_BAD_STEPS:
                 _roll_back_or_stop(training)
                 batches = _batches(training, data, order, total)
@@ -163,7 +157,9 @@ def _set_up(method: Any, settings: TrainSettings, run: RunFolder, describe: Mapp
     torch.manual_seed(settings.seed + 1_000_003 * fabric.global_rank)
     average = Ema(method.backbone, settings.ema_decay) if settings.ema_decay is not None else None
     step_module: nn.Module = _Step(method)
-    module = fabric.setup_module(torch.compile(step_module) if settings.compile else step_module)
+    if settings.compile:
+        step_module.compile()
+    module = fabric.setup_module(step_module)
     groups = parameter_groups(
         method.named_parameters(),
         weight_decay=settings.weight_decay,
@@ -198,9 +194,7 @@ def _micro_batch(settings: TrainSettings) -> int:
     return settings.micro_batch or settings.batch_size // (settings.devices * settings.nodes)
 
 
-def _batches(
-    training: Training, data: TrainingFilms, order: FilmOrder, total: int
-) -> Iterator[dict[str, Any]]:
+def _batches(training: Training, data: TrainingFilms, order: FilmOrder, total: int) -> Iterator[dict[str, Any]]:
     """This device's micro-batches from the present step to the last."""
     settings, fabric = training.settings, training.fabric
     views = training.method.views()
@@ -233,7 +227,7 @@ def _accumulate(
             loss, scalars = module(batch, progress)
             fabric.backward(loss / micro_steps)
         losses.append(loss.detach())
-    mean: Tensor = fabric.all_reduce(torch.stack(losses).mean(), reduce_op="mean")
+    mean: Any = fabric.all_reduce(torch.stack(losses).mean(), reduce_op="mean")
     return mean, scalars, waited
 
 
@@ -279,7 +273,8 @@ def _roll_back_or_stop(training: Training) -> None:
 def _anyone(training: Training, requested: bool) -> bool:
     """Whether any device was asked to stop."""
     flag = torch.tensor(float(requested), device=training.fabric.device)
-    return bool(training.fabric.all_reduce(flag, reduce_op="sum").item() > 0)
+    total: Any = training.fabric.all_reduce(flag, reduce_op="sum")
+    return bool(total.item() > 0)
 
 
 def _evaluate(

@@ -16,11 +16,28 @@ from safetensors.torch import load_file
 from hilum.checkpoint import checkpoints
 
 MODEL = ["--model=vit_tiny_patch16", "--size=64", '--set.vit={"depth": 2}', "--set.decoder_width=32"]
-REST = ["--set.decoder_depth=1", "--set.decoder_heads=2", "--batch-size=8", "--warmup=0", "--lr=1e-3", "--ema-decay=0.9"]
+REST = [
+    "--set.decoder_depth=1",
+    "--set.decoder_heads=2",
+    "--batch-size=8",
+    "--warmup=0",
+    "--lr=1e-3",
+    "--ema-decay=0.9",
+]
 
 
 def train(data: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    words = ["pretrain", "mae", f"--data={data}", f"--out={out}", *MODEL, *REST, "--accelerator=cpu", *more]
+    words = [
+        "pretrain",
+        "mae",
+        f"--data={data}",
+        f"--out={out}",
+        *MODEL,
+        *REST,
+        "--accelerator=cpu",
+        "--ema-decay=0.9",
+        *more,
+    ]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "hilum.cli", *words]
     return subprocess.run(command, capture_output=True, text=True, env=env, check=False, timeout=300)

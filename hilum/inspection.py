@@ -1,0 +1,94 @@
+"""What a folder is: data set, run, encoder or checkpoint, in a few lines for people."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hilum.checkpoint import CONFIG, FILES, checkpoints, read_config, verify
+from hilum.errors import UserError
+from hilum.manifest import Manifest
+from hilum.run_folder import RunFolder
+
+Fact = tuple[str, str]
+
+
+def inspect(path: str | Path) -> list[Fact]:
+    """Name and describe what lies at `path`; damage is an error that names the file.
+
+    Raises:
+        UserError: nothing there, or nothing that Hilum writes or reads.
+    """
+    folder = Path(path)
+    if not folder.exists():
+        raise UserError("no such file or folder", where=folder, fix="Give a data, run, encoder or checkpoint folder")
+    if folder.is_file() or any((folder / name).is_file() for name in ("manifest.parquet", "manifest.csv")):
+        return list(_data(Manifest.read(folder)))
+    if (folder / FILES).is_file():
+        return list(_checkpoint(folder))
+    if (folder / CONFIG).is_file() and (folder / "env.json").is_file():
+        return list(_run(RunFolder(folder, resume=True)))
+    raise UserError(
+        "is neither a data set nor a run, encoder or checkpoint of Hilum",
+        where=folder,
+        fix="Look one folder higher or lower",
+    )
+
+
+def _data(manifest: Manifest) -> Iterator[Fact]:
+    table = manifest.table
+    yield "kind", "data set"
+    yield (
+        "films",
+        f"{len(table):,} of {table['patient_id'].nunique():,} patients, {table['study_id'].nunique():,} studies",
+    )
+    for split in ("train", "val", "test", ""):
+        rows = table[table["split"] == split]
+        if len(rows):
+            yield f"split {split or '(none)'}", f"{len(rows):,} films, {rows['patient_id'].nunique():,} patients"
+    yield "views", ", ".join(f"{name or 'blank'} {n:,}" for name, n in table["view_position"].value_counts().items())
+    if {"width", "height"} <= set(table):
+        sizes = Counter(zip(table["width"], table["height"], strict=True))
+        shown = [f"{width:.0f} x {height:.0f} ({n:,})" for (width, height), n in sizes.most_common(3)]
+        yield "size", ", ".join(shown) + (" ..." if len(sizes) > 3 else "")
+    for finding in manifest.findings:
+        values = manifest.labels((finding,))[:, 0]
+        counts = {"present": values == 1, "absent": values == 0, "uncertain": values == -1, "blank": values != values}
+        yield finding, ", ".join(f"{n:,} {word}" for word, mask in counts.items() if (n := int(mask.sum())))
+    if "report" in table:
+        yield "reports", f"{int((table['report'] != '').sum()):,} films"
+    yield "sha256", manifest.digest
+
+
+def _checkpoint(folder: Path) -> Iterator[Fact]:
+    verify(folder)
+    config = read_config(folder)
+    yield "kind", str(config.get("kind", "checkpoint"))
+    yield "files", "all match their sha256"
+    yield from _flat(config)
+
+
+def _run(run: RunFolder) -> Iterator[Fact]:
+    config = run.config()
+    yield "kind", f"run of hilum {config.get('verb', '?')}"
+    done = [record for record in run.metrics() if "loss" in record]
+    total = config.get("steps")
+    if done:
+        yield "step", f"{done[-1]['step']:,}" + (f" of {total:,}" if total else "") + f", loss {done[-1]['loss']:.4f}"
+    for path in checkpoints(run.path):
+        yield "checkpoint", path.name
+    for name in ("encoder", "model"):
+        if (run.path / name / FILES).is_file():
+            yield name, str(run.path / name)
+    yield from _flat(config)
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[Fact]:
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        elif key != "kind":
+            yield prefix + key, value if isinstance(value, str) else json.dumps(value)
