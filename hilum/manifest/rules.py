@@ -42,12 +42,13 @@ ALSO_CALLED = {
 SPLIT_HINTS = {"valid": "val", "validation": "val", "dev": "val", "training": "train", "testing": "test"}
 
 
-def checked(table: pd.DataFrame, path: Path | None) -> pd.DataFrame:
+def checked(table: pd.DataFrame, path: Path | None, *, patients: bool = True) -> pd.DataFrame:
     """A checked copy with defaults filled in and the dtypes that `hilum.manifest.table` promises.
 
     Args:
         table: as read, rows indexed 0..N-1; any dtypes.
         path: the file it came from, for messages; None for a table made in memory.
+        patients: refuse a patient who is in two splits; `hilum audit` lists them all instead.
 
     Raises:
         ManifestError: a rule is broken; the message names row and column.
@@ -60,7 +61,8 @@ def checked(table: pd.DataFrame, path: Path | None) -> pd.DataFrame:
     table = _with_defaults(table)
     _check_ids(table, check)
     _check_names(table, check)
-    _check_patients(table, check)
+    if patients:
+        _check_patients(table, check)
     for name in table.columns:
         if _is_number(name):
             table[name] = _numbers(table[name], name, check)

@@ -39,18 +39,19 @@ class Manifest:
     root: Path
 
     @classmethod
-    def read(cls, path: str | Path) -> Manifest:
+    def read(cls, path: str | Path, *, patients: bool = True) -> Manifest:
         """Read and check a manifest.
 
         Args:
             path: a folder with `manifest.parquet` or `manifest.csv`, or the file itself.
+            patients: refuse a patient who is in two splits; False only to report all of them.
 
         Raises:
             ManifestError: nothing there, unreadable, or a rule is broken (names line and column).
         """
         file = _find(Path(path))
         table = read_parquet(file) if file.suffix.lower() == ".parquet" else read_csv(file)
-        return cls(checked(table, file), file.parent)
+        return cls(checked(table, file, patients=patients), file.parent)
 
     @classmethod
     def from_table(cls, table: pd.DataFrame, root: str | Path) -> Manifest:
