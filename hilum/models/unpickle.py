@@ -112,9 +112,10 @@ def main() -> int:
     except RecursionError:
         return _say("it is nested too deeply")
     except Exception as error:
-        lines = str(error).strip().splitlines()
-        allowed = [line for line in lines if "GLOBAL" in line or "Unsupported" in line]
-        reason = (allowed or lines or [type(error).__name__])[0]
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        named = [line for line in lines if line.startswith(("Trying", "Unsupported", "WeightsUnpickler"))]
+        plain = [line for line in lines if "weights_only" not in line]  # PyTorch advises to switch the guard off
+        reason = (named or plain or [type(error).__name__])[0]
         return _say(f"not a PyTorch file that can be read safely ({reason[:200]})")
     return 0
 

@@ -1,0 +1,72 @@
+"""The evaluation transform and the normalisation that all paths share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from hilum.schema import Preprocessing
+from hilum.transforms.image import denormalise, normalise, prepare_film, resize
+
+RECORD = Preprocessing(size=16)
+
+
+def test_normalise_is_the_formula() -> None:
+    images = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
+    got = normalise(images, RECORD)
+    assert got.shape == (1, 3, 16, 16)
+    for channel in range(3):
+        want = (np.arange(256) / 255 - RECORD.mean[channel]) / RECORD.std[channel]
+        np.testing.assert_allclose(got[0, channel].flatten().numpy(), want, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(denormalise(got, RECORD), (images / 255).expand(-1, 3, -1, -1))
+
+
+def test_a_float_batch_is_taken_as_it_is() -> None:
+    images = torch.randn(2, 3, 16, 16)
+    assert normalise(images, RECORD) is images
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (40, 25), (9, 30)])
+@pytest.mark.parametrize("rule", ["squeeze", "shortest", "pad"])
+@pytest.mark.parametrize("antialias", [True, False])
+def test_every_rule_gives_the_square(shape: tuple[int, int], rule: str, antialias: bool) -> None:
+    record = replace(RECORD, resize=rule, antialias=antialias, channels=1, mean=(0.0,), std=(1.0,))
+    film = np.random.default_rng(0).random(shape, dtype=np.float32)
+    got = prepare_film(film, record)
+    assert got.shape == (1, 16, 16)
+    assert got.dtype is torch.float32
+    assert 0 <= got.min() <= got.max() <= 1  # bicubic overshoot is cut
+
+
+def test_a_film_of_the_right_size_is_only_normalised() -> None:
+    film = np.random.default_rng(0).integers(0, 256, (16, 16), dtype=np.uint8)
+    from_bytes = prepare_film(film, RECORD)
+    torch.testing.assert_close(from_bytes, normalise(torch.from_numpy(film)[None, None], RECORD)[0])
+    torch.testing.assert_close(prepare_film(film / np.float32(255), RECORD), from_bytes)
+
+
+def test_where_the_rules_put_the_film() -> None:
+    record = replace(RECORD, channels=1, mean=(0.0,), std=(1.0,))
+    wide = np.ones((8, 32), dtype=np.float32)
+    wide[:, :8] = 0.0  # the left quarter is dark
+    boxed = prepare_film(wide, replace(record, resize="pad"))[0]
+    assert boxed[:6].max() == 0  # letterbox above
+    assert boxed[7:9, 8:].min() > 0.9
+    cut = prepare_film(wide, replace(record, resize="shortest"))[0]
+    assert cut.min() > 0.9  # the centre crop loses the dark quarter
+    squeezed = prepare_film(wide, record)[0]
+    assert squeezed[:, :3].max() < 0.1
+    assert squeezed[:, 5:].min() > 0.9
+
+
+def test_antialiasing_averages_what_it_drops() -> None:
+    stripes = np.zeros((64, 64), dtype=np.float32)
+    stripes[:, ::4] = 1.0
+    smooth = resize(stripes, 16, 16, RECORD)
+    plain = resize(stripes, 16, 16, replace(RECORD, antialias=False))
+    assert smooth[:, 1:-1].std() < 0.01
+    assert smooth.mean() == pytest.approx(0.25, abs=0.02)
+    assert abs(plain.mean() - 0.25) > 0.1
