@@ -225,7 +225,7 @@ def _fingerprints(films: Sequence[_Film], audit: Audit, workers: int, quiet: boo
             if answer["blank"]:
                 faults[number] = (audit.blank, film.side(film.image))
                 continue
-            if film.sha256 and film.sha256 != answer["sha256"]:
+            if film.sha256 and film.sha256 not in (answer["sha256"], answer["file_sha256"]):
                 faults[number] = (audit.changed, str(film.path))
             seen[number] = answer
     for number in sorted(faults):

@@ -8,6 +8,8 @@ of those cropped by 2 %, and among the 15 million pairs of 5,518 films they name
 from __future__ import annotations
 
 import base64
+import hashlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,12 +34,14 @@ def fingerprint(request: dict[str, Any]) -> dict[str, Any]:
         request: `path` of the film.
 
     Returns:
-        `sha256` of the 8-bit pixels, `hash` (64 hex digits), `small` (base64 of SIDE x SIDE int8), `blank`.
+        `sha256` of the 8-bit pixels and `file_sha256` (a manifest may hold either), `hash` (64 hex digits), `small`
+        (base64 of SIDE x SIDE int8), `blank`.
     """
     pixels = read_film(request["path"]).pixels
     eight = np.rint(pixels * 255.0).astype(np.uint8)
     return {
         "sha256": pixel_digest(eight),
+        "file_sha256": hashlib.sha256(Path(request["path"]).read_bytes()).hexdigest(),
         "hash": np.packbits(difference_hash(pixels)).tobytes().hex(),
         "small": base64.b64encode(small_picture(pixels).tobytes()).decode(),
         "blank": is_blank(eight),
