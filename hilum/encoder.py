@@ -143,8 +143,9 @@ def _load_released(path: Path) -> Encoder:
     channels = file.config.channels
     if channels not in (1, 3):
         raise CheckpointError(f"takes {channels} input channels", where=path, fix="Give an encoder of 1 or 3 channels")
-    grey = {} if channels == 3 else {"mean": (0.5,), "std": (0.25,)}
-    preprocessing = Preprocessing(size=file.config.image_size, channels=channels, **grey)
+    size = file.config.image_size
+    imagenet, grey = Preprocessing(size=size), Preprocessing(size=size, channels=1, mean=(0.5,), std=(0.25,))
+    preprocessing = imagenet if channels == 3 else grey
     origin = {"file": path.name, "sha256": file_digest(path), "layout": "MAE", "notes": list(file.report())}
     return Encoder(model, preprocessing, origin)
 

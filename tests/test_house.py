@@ -22,7 +22,7 @@ ROOMS = [
     {"schema", "errors", "lookup", "optional", "config"},
     {"run_folder", "progress", "signals"},
     {"metrics"},
-    {"dicom", "manifest", "ingest", "audit", "datasets", "labels"},
+    {"dicom", "manifest", "ingest", "auditing", "datasets", "labels"},
     {"films", "transforms", "loader"},
     {"models"},
     {"losses"},

@@ -96,45 +96,22 @@ def fit(
     with SigTerm() as stop, TrainingLog(run, start=training.at.step, total=total, active=active) as log:
         batches = _batches(training, data, order, total)
         while training.at.step < total:
-            # --- one optimizer step over the global batch
-            step, began = training.at.step, time.perf_counter()
-            lr = _learning_rate(settings, step, total)
-            set_learning_rate(training.optimizer, lr)
-            loss, scalars, waited = _accumulate(training, batches, step / total)
-            _unscale(training)
-            norm = dist.clip_gradients(method, settings.clip_norm)
-            taken = _take_step(training, loss, norm, step / total)
-            training.wrapped_optimizer.zero_grad(set_to_none=True)
-            training.at.step += 1
-
-            # --- say what happened
-            draws, seconds = order.draws(step), time.perf_counter() - began
-            if taken:
-                record = {
-                    "step": training.at.step,
-                    "epoch": training.at.step * settings.batch_size / len(data.films),
-                    **{name: value.item() for name, value in scalars.items()},
-                    "loss": loss.item(),
-                    "grad_norm": norm.item(),
-                    "lr": lr,
-                    "films": _digest(draws, data.image_ids),
-                    "images_per_second": settings.batch_size / seconds,
-                    "data_wait": waited / seconds,
-                }
-                log.step(record)
+            draws = order.draws(training.at.step)
+            step = _take_step(training, batches, total)
+            if step.taken:
+                log.step(_record(training, step, draws, data))
             else:
-                log.skipped(training.at.step, loss.item(), norm.item(), [data.image_ids[row] for _, row in draws])
+                log.skipped(training.at.step, step.loss, step.norm, [data.image_ids[row] for _, row in draws])
             if training.at.bad_steps >= MAX_BAD_STEPS:
                 _roll_back_or_stop(training)
                 batches = _batches(training, data, order, total)
                 continue
 
-            # --- evaluate, save, leave if asked to
-            leaving = _anyone(training, stop.requested)
-            last = training.at.step == total
-            if taken and (training.at.step % every == 0 or last) and not leaving:
+            leaving, last = _anyone(training, stop.requested), training.at.step == total
+            due = last or (step.taken and training.at.step % every == 0)
+            if due and not leaving:
                 _evaluate(training, evaluated, evaluators, keep_best, log)
-            if leaving or last or (taken and training.at.step % every == 0):
+            if due or leaving:
                 training.save()
             if leaving and not last:
                 raise PreemptedError(
@@ -210,6 +187,47 @@ def _batches(training: Training, data: TrainingFilms, order: FilmOrder, total: i
     return iter(make_loader(dataset, sampler, workers=settings.workers, pin=fabric.device.type == "cuda"))
 
 
+@dataclass(frozen=True)
+class Step:
+    """What one optimizer step did."""
+
+    taken: bool  # False: skipped, the weights are as they were
+    loss: float  # mean over the global batch
+    norm: float  # of the gradient, before clipping
+    lr: float
+    scalars: Mapping[str, Tensor]  # the method's own numbers, of the last micro-batch
+    seconds: float
+    waited: float  # seconds of it spent waiting for films
+
+
+def _take_step(training: Training, batches: Iterator[dict[str, Any]], total: int) -> Step:
+    """One optimizer step over a global batch, not taken where loss or gradient is not finite."""
+    began, progress = time.perf_counter(), training.at.step / total
+    settings, method, optimizer = training.settings, training.method, training.wrapped_optimizer
+    lr = _learning_rate(settings, training.at.step, total)
+    set_learning_rate(training.optimizer, lr)
+    mean, scalars, waited = _accumulate(training, batches, progress)
+    if settings.precision == "fp16":  # undo loss scaling before gradients are measured
+        training.fabric.strategy.precision.unscale_gradients(optimizer)
+    loss, norm = mean.item(), dist.clip_gradients(method, settings.clip_norm).item()
+
+    taken = math.isfinite(loss) and math.isfinite(norm)
+    if taken:
+        method.before_step(progress)
+        optimizer.step()
+        method.after_step(progress)
+        if training.average is not None:
+            training.average.update(method.backbone)
+        training.at.bad_steps = 0
+    elif settings.precision == "fp16" and math.isfinite(loss):
+        optimizer.step()  # overflow of scaled gradients: the scaler skips the step and scales less from now on
+    else:
+        training.at.bad_steps += 1
+    optimizer.zero_grad(set_to_none=True)
+    training.at.step += 1
+    return Step(taken, loss, norm, lr, scalars, time.perf_counter() - began, waited)
+
+
 def _accumulate(
     training: Training, batches: Iterator[dict[str, Any]], progress: float
 ) -> tuple[Tensor, dict[str, Tensor], float]:
@@ -231,28 +249,20 @@ def _accumulate(
     return mean, scalars, waited
 
 
-def _unscale(training: Training) -> None:
-    """Undo fp16 loss scaling before gradients are measured."""
-    if training.settings.precision == "fp16":
-        training.fabric.strategy.precision.unscale_gradients(training.wrapped_optimizer)
-
-
-def _take_step(training: Training, loss: Tensor, norm: Tensor, progress: float) -> bool:
-    """Update the weights, unless loss or gradient is not finite: then they stay as they are, bit for bit."""
-    finite_loss = math.isfinite(loss.item())
-    if finite_loss and math.isfinite(norm.item()):
-        training.method.before_step(progress)
-        training.wrapped_optimizer.step()
-        training.method.after_step(progress)
-        if training.average is not None:
-            training.average.update(training.method.backbone)
-        training.at.bad_steps = 0
-        return True
-    if training.settings.precision == "fp16" and finite_loss:
-        training.wrapped_optimizer.step()  # overflow of scaled gradients: the scaler skips the step and scales less
-    else:
-        training.at.bad_steps += 1
-    return False
+def _record(training: Training, step: Step, draws: Sequence[tuple[int, int]], data: TrainingFilms) -> dict[str, Any]:
+    """One line of metrics.jsonl."""
+    films = training.settings.batch_size
+    return {
+        "step": training.at.step,
+        "epoch": training.at.step * films / len(data.films),
+        **{name: value.item() for name, value in step.scalars.items()},
+        "loss": step.loss,
+        "grad_norm": step.norm,
+        "lr": step.lr,
+        "films": _digest(draws, data.image_ids),
+        "images_per_second": films / step.seconds,
+        "data_wait": step.waited / step.seconds,
+    }
 
 
 def _roll_back_or_stop(training: Training) -> None:
