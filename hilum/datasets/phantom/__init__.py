@@ -1,10 +1,12 @@
 """Synthetic chest radiographs with known truth. They prove software, not medicine.
 
-Procedural patients (3-D anatomy, correlated findings, several studies) are projected by Beer-Lambert into PA, AP and
-lateral films. `write_phantom` makes a data set of them; see docs/phantom.md for how and how far to trust it.
+Procedural patients (3-D anatomy, correlated findings, several studies) are projected by Beer-Lambert into PA,
+AP and lateral films. `write_phantom` makes a data set of them; see docs/phantom.md for how and how far to trust
+it.
 
-Source: https://en.wikipedia.org/wiki/Beer-Lambert_law for the physics; the anatomy and the distribution are our own.
-Departures: rays are parallel for each shape after magnifying it for its own depth; one energy; no real patient.
+Source: https://en.wikipedia.org/wiki/Beer-Lambert_law for the physics; the anatomy and the distribution are our
+own. Departures: rays are parallel for each shape after magnifying it for its own depth; one energy; no real
+patient.
 """
 
 from __future__ import annotations

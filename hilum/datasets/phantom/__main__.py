@@ -15,7 +15,7 @@ def main() -> int:
     parser.add_argument("--out", required=True, help="folder to make")
     parser.add_argument("--patients", type=int, required=True, help="how many")
     parser.add_argument("--size", type=int, default=256, help="pixels a side (default 256)")
-    parser.add_argument("--form", choices=("png", "dicom"), default="png", help="films + manifest, or an archive")
+    parser.add_argument("--form", choices=("png", "dicom"), default="png", help="films + manifest, or archive")
     parser.add_argument("--seed", type=int, default=0, help="names the population (default 0)")
     parser.add_argument("--workers", type=int, default=0, help="processes; 0 is this one (default)")
     options = parser.parse_args()

@@ -1,7 +1,7 @@
-"""The healthy chest: body outline, lungs, heart and great vessels, bones, diaphragm, breasts, stomach, lung vessels.
+"""The healthy chest but for bones and lung vessels: skin, lungs, diaphragm, heart, great vessels, stomach.
 
-Sizes are those of an average adult in mm, scaled by the patient's `Build`; they follow common anatomy and were then
-adjusted by eye until projections looked like chest films. See `findings` for what disease changes.
+Sizes are those of an average adult in mm, scaled by the patient's `Build`; they follow common anatomy and were
+then adjusted by eye until projections looked like chest films. See `findings` for what disease changes.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 from hilum.datasets.phantom.draws import stream
 from hilum.datasets.phantom.patient import Patient, Study, View
 from hilum.datasets.phantom.scene import (
-    MU_BONE,
     ARM,
+    MU_BONE,
     MU_FAT,
     MU_SOFT,
     Array,
@@ -107,7 +107,7 @@ class Frame:
         return self.build.scoliosis * np.sin(y / 95.0 + 0.6)
 
     def inside(self, side: str, y: Array, across: Array, front: Array) -> Array:
-        """Points (n, 3) inside a lung: `across` 0 medial .. 1 lateral, `front` -1 back .. 1 front of the depth there."""
+        """Points (n, 3) inside a lung: `across` from 0 medial to 1 lateral, `front` from -1 back to 1 front."""
         edge, deep, centre = self.cage_at(y)
         e = 2.0 * across - 1.0
         x = SIDES[side] * edge * across
@@ -184,7 +184,7 @@ def build_heart(scene: Scene, frame: Frame) -> None:
     thorax = 2.0 * float(frame.cage[:, 1].max()) * MAGNIFIED_CAGE / MAGNIFIED_HEART
     width = ratio * thorax
     tall = 52.0 * frame.sy * (width / 122.0) ** 0.6
-    deep = 58.0 * frame.sz * (width / 122.0) ** 0.5
+    deep = 66.0 * frame.sz * (width / 122.0) ** 0.5
     left, right = 0.655 * width, 0.345 * width  # of the midline, from the borders of an average film
     turn = 0.62
     c2, s2 = np.cos(turn) ** 2, np.sin(turn) ** 2

@@ -9,24 +9,24 @@ from hilum.datasets.phantom.scene import MU_BONE, Y_GRID, Array, Scene, Slices
 
 RIBS = 11  # pairs; the twelfth hides below the diaphragm
 RIB_POINTS = 22
+RIB_DROP = (34.0, 58.0, 76.0, 90.0, 98.0, 104.0, 108.0, 110.0, 108.0, 104.0, 96.0)  # mm from spine to front
 
 
-def rib_path(frame: Frame, side: str, rib: int) -> Array:
-    """The axis of rib `rib` (0 is the first), from the spine round to its cartilage, (22, 3) mm.
+def rib_paths(frame: Frame, side: str) -> Array:
+    """The axes of a side's ribs from the spine round to their cartilages, (RIBS, RIB_POINTS, 3) mm.
 
     A rib leaves the spine, follows the cage at a constant angle step and sinks on its way to the front.
     """
-    end = np.radians(138.0 if rib < 7 else 138.0 - 17.0 * (rib - 6))
-    angle = np.linspace(np.radians(9.0), end, RIB_POINTS)
-    drop = (34.0, 58.0, 76.0, 90.0, 98.0, 104.0, 108.0, 110.0, 108.0, 104.0, 96.0)[rib]
-    if not frame.pose.upright:
-        drop *= 0.93
-    start = -168.0 + 23.6 * rib - (4.0 if rib == 0 else 0.0)
-    sink = (1.0 - np.cos(angle)) / 2.0
-    y = frame.sy * (start + drop * sink - 6.0 * np.sin(angle) * (rib > 0))
+    rib = np.arange(RIBS)[:, None]
+    end = np.radians(np.where(rib < 7, 138.0, 138.0 - 17.0 * (rib - 6)))
+    angle = np.radians(9.0) + (end - np.radians(9.0)) * np.linspace(0.0, 1.0, RIB_POINTS)
+    drop = np.array(RIB_DROP)[:, None] * (1.0 if frame.pose.upright else 0.93)
+    start = -168.0 + 23.6 * rib - 4.0 * (rib == 0)
+    sine, cosine = np.sin(angle), np.cos(angle)
+    y = frame.sy * (start + drop * (1.0 - cosine) / 2.0 - 6.0 * sine * (rib > 0))
     edge, deep, centre = frame.cage_at(y)
-    x = SIDES[side] * (edge + 3.0) * np.sin(angle) ** 0.9 + 0.5 * frame.bend(y)
-    return np.stack([x, y, centre - (deep + 3.0) * np.cos(angle)], axis=-1)
+    x = SIDES[side] * (edge + 3.0) * sine**0.9 + 0.5 * frame.bend(y)
+    return np.stack([x, y, centre - (deep + 3.0) * cosine], axis=-1)
 
 
 def build_bones(scene: Scene, frame: Frame, broken: dict[tuple[str, int], float]) -> None:
@@ -39,9 +39,8 @@ def build_bones(scene: Scene, frame: Frame, broken: dict[tuple[str, int], float]
     """
     bone = MU_BONE * frame.build.bone
     for side in SIDES:
-        for rib in range(RIBS):
-            if (side, rib) not in broken:
-                add_rib(scene, rib_path(frame, side, rib), bone)
+        whole = [rib for rib in range(RIBS) if (side, rib) not in broken]
+        add_ribs(scene, rib_paths(frame, side)[whole], bone)
     _spine(scene, frame, bone)
     for sign in SIDES.values():
         _clavicle(scene, frame, sign, bone)
@@ -52,32 +51,34 @@ def build_bones(scene: Scene, frame: Frame, broken: dict[tuple[str, int], float]
     scene.tubes(path, np.array([27.0, 22.0, 16.0, 17.0, 15.0, 8.0]), 0.55 * bone, thickness=5.0, hollow=0.55)
 
 
-def add_rib(scene: Scene, path: Array, bone: float, *, cartilage: bool = True) -> None:
-    """Add a rib along `path`: flat, hollow, thinner towards the front, where it fades into cartilage."""
-    along = np.linspace(0.0, 1.0, len(path))
+def add_ribs(scene: Scene, paths: Array, bone: float, *, cartilage: bool = True) -> None:
+    """Add ribs along `paths` (ribs, points, 3): flat, hollow, fading into cartilage at the front."""
+    along = np.linspace(0.0, 1.0, paths.shape[1])
     thickness = (4.2 - 0.5 * along) * (np.clip(5.0 * (1.0 - along), 0.05, 1.0) if cartilage else 1.0)
-    scene.tubes(path, 6.6 - 0.9 * along, bone * 1.25, thickness=thickness, hollow=0.70)
+    scene.tubes(paths, 6.6 - 0.9 * along, bone * 1.25, thickness=thickness, hollow=0.70)
 
 
 def _spine(scene: Scene, frame: Frame, bone: float) -> None:
-    """Vertebral bodies as boxy slices with gaps at the discs, and the pedicles, spinous and transverse processes."""
+    """Vertebral bodies as boxy slices with gaps at the discs, pedicles, spinous and transverse processes."""
     pitch = 23.6 * frame.sy
     phase = ((Y_GRID + 168.0 * frame.sy) / pitch) % 1.0
     body = np.clip(6.0 * (np.abs(phase - 0.5) - 0.34), 0.0, 1.0)  # 1 in a disc, 0 in a vertebral body
-    waist = 1.0 - 0.07 * np.cos(2.0 * np.pi * phase) * -1.0
+    waist = 1.0 + 0.07 * np.cos(2.0 * np.pi * phase)
     wide = np.interp(Y_GRID, [-320.0, -160.0, 200.0], [11.0, 15.0, 22.0]) * frame.sx * waist
     back = -68.0 * frame.sz - frame.build.kyphosis * np.cos(Y_GRID / 105.0) * 0.5
     scene.spine = Slices(wide, np.full_like(wide, 14.0 * frame.sz), frame.bend(Y_GRID), back, boxy=True)
-    scene.spine_weight = bone * 0.40 * (1.0 - 0.85 * body)
-    for i in range(-3, 17):
-        y = -168.0 * frame.sy + (i + 0.38) * pitch
-        x, z = (float(np.interp(y, Y_GRID, values)) for values in (frame.bend(Y_GRID), back))
-        for sign in (-1.0, 1.0):
-            half = float(np.interp(y, Y_GRID, wide))
-            scene.ellipsoid((x + sign * half * 0.62, y, z - 20.0), (3.4, 4.6, 8.0), 0.5 * bone)
-            tip = (x + sign * (half + 17.0), y - 3.0, z - 30.0)
-            scene.tubes(np.linspace((x + sign * half * 0.7, y, z - 24.0), tip, 3), 4.2, 0.35 * bone)
-        scene.tubes(np.linspace((x, y + 2.0, z - 28.0), (x, y + 17.0, z - 46.0), 3), 3.0, 0.5 * bone, thickness=5.0)
+    scene.spine_weight = bone * 0.30 * (1.0 - 0.85 * body)
+    y = -168.0 * frame.sy + (np.arange(-3, 17) + 0.38) * pitch
+    x, z, half = (np.interp(y, Y_GRID, values) for values in (frame.bend(Y_GRID), back, wide))
+    stretch = np.array([0.0, 0.5, 1.0])[:, None]
+    for sign in (-1.0, 1.0):
+        for pedicle in np.stack([x + sign * half * 0.62, y, z - 20.0], 1):
+            scene.ellipsoid(pedicle, (3.4, 4.6, 8.0), 0.5 * bone)
+        root = np.stack([x + sign * half * 0.7, y, z - 24.0], 1)[:, None]
+        tip = np.stack([x + sign * (half + 17.0), y - 3.0, z - 30.0], 1)[:, None]
+        scene.tubes(root + (tip - root) * stretch, 4.2, 0.35 * bone)
+    root = np.stack([x, y + 2.0, z - 28.0], 1)[:, None]
+    scene.tubes(root + np.array([0.0, 15.0, -18.0]) * stretch, 3.0, 0.5 * bone, thickness=5.0)
 
 
 def _clavicle(scene: Scene, frame: Frame, sign: float, bone: float) -> None:

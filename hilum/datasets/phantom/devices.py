@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hilum.datasets.phantom.anatomy import SIDES, Frame
@@ -35,7 +37,7 @@ def add_devices(scene: Scene, frame: Frame, study: Study, finding: Finding, rng:
             end = rng.uniform(-98.0, -70.0)
             path = _curve([(0, -320, 30), (1, -200, 8), (0, end, -8)], frame)
             scene.tubes(path, 4.6, 0.35 * MU_PLASTIC, hollow=0.75, tag=tag + part)
-            scene.tubes(path + (3.8, 0.0, 0.0), 0.8, 3.0 * MU_PLASTIC, tag=tag + part)
+            scene.tubes(path + np.array([3.8, 0.0, 0.0]), 0.8, 3.0 * MU_PLASTIC, tag=tag + part)
         elif name == "feeding tube":
             path = _curve(
                 [(2, -320, 0), (4, -150, -30), (2, -40, -34), (10, 60, -26), (34, 120, 0), (62, 150, 22)], frame
@@ -47,7 +49,7 @@ def add_devices(scene: Scene, frame: Frame, study: Study, finding: Finding, rng:
             _drain(scene, frame, study, tag + part)
 
 
-def _curve(knots: list[tuple[float, float, float]], frame: Frame, points: int = 26) -> Array:
+def _curve(knots: Sequence[tuple[float, float, float]], frame: Frame, points: int = 26) -> Array:
     """A smooth path through knots given for the average chest: Catmull-Rom, (points, 3) mm."""
     p = np.asarray(knots, np.float64) * (frame.sx, frame.sy, frame.sz)
     p = np.concatenate([2 * p[:1] - p[1:2], p, 2 * p[-1:] - p[-2:-1]])
@@ -62,7 +64,7 @@ def _pacemaker(scene: Scene, frame: Frame, rng: np.random.Generator, tag: int) -
     x, y = rng.uniform(92.0, 116.0), rng.uniform(-122.0, -92.0)
     centre = np.array([x * frame.sx, y * frame.sy, 98.0 * frame.sz])
     scene.ellipsoid(centre, (25.0, 19.0, 4.0), 0.45 * MU_METAL, turn=0.5, tag=tag)
-    scene.ellipsoid(centre + (3.0, -15.0, 0.0), (12.0, 8.0, 3.5), 0.30 * MU_METAL, turn=0.5, tag=tag)
+    scene.ellipsoid(centre + np.array([3.0, -15.0, 0.0]), (12.0, 8.0, 3.5), 0.30 * MU_METAL, turn=0.5, tag=tag)
     lead = [
         (x - 6, y - 10, 96),
         (66, -142, 70),
@@ -106,6 +108,6 @@ def _drain(scene: Scene, frame: Frame, study: Study, tag: int) -> None:
     sign = SIDES.get(finding.side, 1.0) if finding else 1.0
     top = -130.0 if study.finding("Pneumothorax") else 20.0
     knots = [(sign * 190, 60, 0), (sign * 138, 38, 10), (sign * 112, (38 + top) / 2, 0), (sign * 88, top, -20)]
-    path = _curve([(float(x), float(y), float(z)) for x, y, z in knots], frame, 24)
+    path = _curve(knots, frame, 24)
     scene.tubes(path, 4.0, 0.5 * MU_PLASTIC, hollow=0.7, tag=tag)
-    scene.tubes(path + (sign * 2.6, 0.0, 0.0), 0.8, 3.0 * MU_PLASTIC, tag=tag)
+    scene.tubes(path + np.array([sign * 2.6, 0.0, 0.0]), 0.8, 3.0 * MU_PLASTIC, tag=tag)

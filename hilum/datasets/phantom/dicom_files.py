@@ -1,7 +1,7 @@
 """Phantom films as a hospital would export them: one DICOM file a film, with the header a chest film has.
 
-Sites differ as vendors do: bits stored, MONOCHROME1 or 2, raw or RLE, an 8- to 12-bit range inside a window. Dates, names and
-ids are made up. Source: DICOM PS3.3 A.26 (Digital X-Ray Image IOD) and C.8.11.
+Sites differ as vendors do: bits stored, MONOCHROME1 or 2, raw or RLE, an 8- to 12-bit range inside a window.
+Dates, names and ids are made up. Source: DICOM PS3.3 A.26 (Digital X-Ray Image IOD) and C.8.11.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pydicom.uid import ExplicitVRLittleEndian, RLELossless, generate_uid
 
 from hilum.datasets.phantom.draws import stream
 from hilum.datasets.phantom.patient import Patient, Study, View
+from hilum.datasets.phantom.project import Camera
 from hilum.datasets.phantom.shapes import Floats
 
 DX_FOR_PRESENTATION = "1.2.840.10008.5.1.4.1.1.1.1"  # Digital X-Ray Image Storage - For Presentation, PS3.4 B.5
@@ -38,7 +39,7 @@ def write_dicom(root: Path, patient: Patient, study: Study, view: View, number: 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"IM-0001-{number + 1:04d}.dcm"
     dataset = _header(patient, study, view, number, accession)
-    _set_pixels(dataset, patient, film)
+    _set_pixels(dataset, patient, film, Camera.of(patient, study, view, film.shape[0]).pixel_mm)
     dataset.save_as(path, enforce_file_format=True)
     return path
 
@@ -89,16 +90,16 @@ def _header(patient: Patient, study: Study, view: View, number: int, accession: 
     return dataset
 
 
-def _set_pixels(dataset: Dataset, patient: Patient, film: Floats) -> None:
+def _set_pixels(dataset: Dataset, patient: Patient, film: Floats, pixel_mm: float) -> None:
     """Pixels, window and spacing (PS3.3 C.7.6.3, C.11.2, 10.7)."""
-    site, size = patient.site, film.shape[0]
+    site = patient.site
     top = 2**site.bits - 1
     low = round(MARGIN * top)
     span = top - 2 * low
     stored = low + np.rint(film.astype(np.float64) * span)
     if site.inverted:
         stored = top - stored
-    spacing = f"{site.field_mm / size:.6g}"
+    spacing = f"{pixel_mm:.6g}"
     dataset.SamplesPerPixel = 1
     dataset.PhotometricInterpretation = "MONOCHROME1" if site.inverted else "MONOCHROME2"
     dataset.Rows, dataset.Columns = film.shape
@@ -109,7 +110,8 @@ def _set_pixels(dataset: Dataset, patient: Patient, film: Floats) -> None:
     dataset.ImagerPixelSpacing = [spacing, spacing]
     if site.marker:
         dataset.PixelSpacing = [spacing, spacing]
-    # C.11.2.1.2: the linear window maps centre - 0.5 - (width - 1) / 2 to black and centre - 0.5 + (width - 1) / 2 to white.
+    # C.11.2.1.2: the linear window maps centre - 0.5 - (width - 1) / 2 to black and centre - 0.5 + (width - 1)
+    # / 2 to white.
     dataset.WindowCenter = f"{low + span / 2 + 0.5:.1f}"
     dataset.WindowWidth = str(span + 1)
     dataset.RescaleIntercept, dataset.RescaleSlope, dataset.RescaleType = "0", "1", "US"

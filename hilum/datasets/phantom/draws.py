@@ -1,7 +1,8 @@
-"""Random streams keyed by what they are for, so that every draw depends on its key and on nothing drawn before it.
+"""Random streams keyed by what they are for, so that no draw depends on those before it.
 
-A stream is named by integers (seed, patient, study, ...) and one word. Adding a draw somewhere therefore never moves
-another patient, another study or another finding: the phantom of (seed, patient, study, view) is always the same film.
+A stream is named by integers (seed, patient, study, ...) and one word. Adding a draw somewhere therefore never
+moves another patient, another study or another finding: the phantom of (seed, patient, study, view) is always
+the same film.
 """
 
 from __future__ import annotations

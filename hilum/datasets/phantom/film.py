@@ -1,9 +1,9 @@
-"""From attenuation to the picture a radiologist sees: scatter, noise, sharpening, exposure and the display curve.
+"""From attenuation to the picture a radiologist sees: scatter, noise, sharpening, exposure, display curve.
 
-The detector sees primary rays `exp(-A)` and a blurred part of them as scatter (Beer-Lambert plus a low-pass). Its log is
-sharpened as each site does, its grey scale is set from the grey levels of the middle of the film, as automatic
-exposure does, and then moved at random: mean brightness therefore says little about the patient. Every film has its
-own draws, keyed by (seed, patient, study, view).
+The detector sees primary rays `exp(-A)` and a blurred part of them as scatter (Beer-Lambert plus a low-pass).
+Its log is sharpened as each site does, its grey scale is set from the grey levels of the middle of the film, as
+automatic exposure does, and then moved at random: mean brightness therefore says little about the patient.
+Every film has its own draws, keyed by (seed, patient, study, view).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Exposure:
 
 
 def texture_of(patient: Patient, study: Study, view: View, size: int) -> Floats:
-    """A (size, size) float32 field of four octaves, zero mean, about unit variance; the same field at every size."""
+    """A (size, size) float32 field of four octaves, about unit variance; the same at every size."""
     key = pixel_key("texture " + view, patient.seed, patient.index, study.index)
     out = np.zeros((size, size), np.float32)
     for octave in OCTAVES:
@@ -80,15 +80,12 @@ def develop(attenuation: Floats, exposure: Exposure) -> Floats:
         (H, W) float32 in [0, 1], bright where much was absorbed.
     """
     size = attenuation.shape[0]
-    primary = np.exp(-attenuation)
-    scattered = _coarse(np.minimum(primary, np.float32(0.10)), 5)
     signal = np.empty_like(attenuation)
-    _log_exposure(primary, scattered, np.float32(exposure.scatter), signal)
+    _log_exposure(attenuation, np.float32(exposure.scatter), signal)
     inner = signal[size // 6 : size - size // 6 : 3, size // 6 : size - size // 6 : 3]
     low, high = np.quantile(inner, [0.08, 0.92])
     span = max(float(high - low), 0.3)
-    soft = _coarse(signal, 2)
-    _sharpen(signal, soft, np.float32(exposure.sharpening), np.float32(exposure.noise), np.uint64(exposure.key))
+    _sharpen(signal, np.float32(exposure.sharpening), np.float32(exposure.noise), np.uint64(exposure.key))
     centre, gain = float(low) + exposure.middle * span, exposure.gain / span
     out = _display(signal, np.float32(centre), np.float32(gain))
     _mark(out, exposure)
@@ -98,7 +95,7 @@ def develop(attenuation: Floats, exposure: Exposure) -> Floats:
 def _mark(film: Floats, exposure: Exposure) -> None:
     """Collimation and the lead letter, in place."""
     size = film.shape[0]
-    top, bottom, left, right = (int(round(share * size)) for share in exposure.margins)
+    top, bottom, left, right = (round(share * size) for share in exposure.margins)
     for edge in (film[:top], film[size - bottom :], film[:, :left], film[:, size - right :]):
         edge *= 0.08
     if exposure.letter:
@@ -141,14 +138,11 @@ def _add_octave(key: np.uint64, cells: int, gain: np.float32, out: Floats) -> No
     for r in range(size):
         y = (np.float32(r) + np.float32(0.5)) * scale
         i = int(y)
-        fy = y - np.float32(i)
+        line = grid[i] + (y - np.float32(i)) * (grid[i + 1] - grid[i])
         for c in range(size):
             x = (np.float32(c) + np.float32(0.5)) * scale
             j = int(x)
-            fx = x - np.float32(j)
-            top = grid[i, j] + fx * (grid[i, j + 1] - grid[i, j])
-            low = grid[i + 1, j] + fx * (grid[i + 1, j + 1] - grid[i + 1, j])
-            out[r, c] += top + fy * (low - top)
+            out[r, c] += line[j] + (x - np.float32(j)) * (line[j + 1] - line[j])
 
 
 @njit(cache=True)
@@ -162,7 +156,7 @@ def _coarse(picture: Floats, passes: int) -> Floats:
             j = c * GRID // size
             total[i, j] += picture[r, c]
             count[i, j] += np.float32(1.0)
-    grid = total / np.maximum(count, np.float32(1.0))
+    grid = (total / np.maximum(count, np.float32(1.0))).astype(np.float32)
     for _ in range(passes):
         for axis in range(2):
             old = grid.copy()
@@ -177,43 +171,50 @@ def _coarse(picture: Floats, passes: int) -> Floats:
 
 
 @njit(cache=True)
-def _between(grid: Floats, y: np.float32, x: np.float32) -> np.float32:
-    """Bilinear value of a cell grid at cell coordinates, held constant beyond the outermost centres."""
-    y = min(max(y, np.float32(0.0)), np.float32(GRID - 1.001))
-    x = min(max(x, np.float32(0.0)), np.float32(GRID - 1.001))
-    i, j = int(y), int(x)
-    fy, fx = y - np.float32(i), x - np.float32(j)
-    top = grid[i, j] + fx * (grid[i, j + 1] - grid[i, j])
-    low = grid[i + 1, j] + fx * (grid[i + 1, j + 1] - grid[i + 1, j])
-    return top + fy * (low - top)
+def _stretch(grid: Floats, row: int, size: int, out: Floats) -> None:
+    """Write row `row` of a GRID x GRID picture enlarged to `size`, bilinear, constant at the edges."""
+    scale = np.float32(GRID) / np.float32(size)
+    last = np.float32(GRID - 1.001)
+    y = min(max((np.float32(row) + np.float32(0.5)) * scale - np.float32(0.5), np.float32(0.0)), last)
+    i = int(y)
+    line = grid[i] + (y - np.float32(i)) * (grid[i + 1] - grid[i])
+    for c in range(size):
+        x = min(max((np.float32(c) + np.float32(0.5)) * scale - np.float32(0.5), np.float32(0.0)), last)
+        j = int(x)
+        out[c] = line[j] + (x - np.float32(j)) * (line[j + 1] - line[j])
 
 
 @njit(cache=True)
-def _log_exposure(primary: Floats, scattered: Floats, share: np.float32, out: Floats) -> None:
-    """`-log(primary + share * scattered)`, the signal of a digital detector."""
+def _log_exposure(attenuation: Floats, share: np.float32, out: Floats) -> None:
+    """Write `-log(primary + share * scattered)`, the signal of a digital detector.
+
+    Scatter is the primary picture, held down where the beam missed the patient, after a wide low-pass.
+    """
     size = out.shape[0]
-    scale = np.float32(GRID) / np.float32(size)
     for r in range(size):
-        y = (np.float32(r) + np.float32(0.5)) * scale - np.float32(0.5)
         for c in range(size):
-            x = (np.float32(c) + np.float32(0.5)) * scale - np.float32(0.5)
-            out[r, c] = -np.log(primary[r, c] + share * _between(scattered, y, x) + np.float32(1e-4))
+            out[r, c] = np.exp(-attenuation[r, c])
+    scattered = _coarse(np.minimum(out, np.float32(0.10)), 5)
+    line = np.empty(size, np.float32)
+    for r in range(size):
+        _stretch(scattered, r, size, line)
+        for c in range(size):
+            out[r, c] = -np.log(out[r, c] + share * line[c] + np.float32(1e-4))
 
 
 @njit(cache=True)
-def _sharpen(signal: Floats, soft: Floats, gain: np.float32, noise: np.float32, key: np.uint64) -> None:
-    """Add quantum noise, larger where less light arrived, and raise what differs from the low-pass; in place."""
+def _sharpen(signal: Floats, gain: np.float32, noise: np.float32, key: np.uint64) -> None:
+    """Add quantum noise, larger where less light arrived, and raise what differs from a low-pass; in place."""
     size = signal.shape[0]
-    scale = np.float32(GRID) / np.float32(size)
+    soft = _coarse(signal, 2)
+    base = np.empty(size, np.float32)
     for r in range(size):
-        y = (np.float32(r) + np.float32(0.5)) * scale - np.float32(0.5)
+        _stretch(soft, r, size, base)
         for c in range(size):
-            x = (np.float32(c) + np.float32(0.5)) * scale - np.float32(0.5)
             v = signal[r, c]
-            base = _between(soft, y, x)
             level = min(max(v - np.float32(1.2), np.float32(0.0)), np.float32(3.0))
             grain = noise * (np.float32(0.5) + np.float32(0.5) * level) * _bell(_mix(key, np.uint64(r * size + c)))
-            detail = max(min(v - base, np.float32(0.8)), np.float32(-0.8))
+            detail = max(min(v - base[c], np.float32(0.8)), np.float32(-0.8))
             signal[r, c] = v + gain * detail + grain
 
 

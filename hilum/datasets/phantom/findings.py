@@ -1,9 +1,10 @@
-"""What a patient has: a long-tailed, correlated distribution of fifteen findings, and the severity and side of each.
+"""What a patient has: a long-tailed, correlated distribution of fifteen findings, each with severity and side.
 
-Five hidden factors (failing heart, infection, smoking, injury, acuity) and age load on the findings; a finding is present
-where its latent Gaussian passes the quantile of its prevalence (a Gaussian copula). Chronic findings keep their own noise
-over all studies of a patient, acute ones draw half of it again. The numbers are frozen: they were set once, before any
-model was trained on the phantom, and changing them changes every result that was published with it.
+Five hidden factors (failing heart, infection, smoking, injury, acuity) and age load on the findings; a finding
+is present where its latent Gaussian passes the quantile of its prevalence (a Gaussian copula). Chronic findings
+keep their own noise over all studies of a patient, acute ones draw half of it again. The numbers are frozen:
+they were set once, before any model was trained on the phantom, and changing them changes every result that was
+published with it.
 """
 
 from __future__ import annotations

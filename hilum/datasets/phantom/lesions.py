@@ -1,7 +1,8 @@
-"""How each finding changes the scene: shapes in the lung, fluid and air in the pleural space, broken ribs, devices.
+"""How each finding changes the scene: shapes in the lung, fluid and air around it, broken ribs.
 
-Every shape that belongs to a finding carries a tag, so that its mask and box are projections of the very shapes that
-made the picture. A tag is `16 * (place of the finding in the study) + part`; parts are the sides or the single lesions.
+Every shape that belongs to a finding carries a tag, so that its mask and box are projections of the very shapes
+that made the picture. A tag is `16 * (place of the finding in the study) + part`; parts are the sides or the
+single lesions.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from dataclasses import replace
 import numpy as np
 
 from hilum.datasets.phantom.anatomy import SIDES, Frame
-from hilum.datasets.phantom.bones import RIB_POINTS, add_rib, rib_path
+from hilum.datasets.phantom.bones import RIB_POINTS, add_ribs, rib_paths
 from hilum.datasets.phantom.draws import stream
 from hilum.datasets.phantom.findings import Finding
 from hilum.datasets.phantom.patient import Patient, Study
-from hilum.datasets.phantom.scene import MU_BONE, MU_LUNG, Y_GRID, Array, Kind, Scene, Slices
+from hilum.datasets.phantom.scene import MU_BONE, MU_LUNG, MU_SOFT, Y_GRID, Array, Kind, Scene, Slices
 from hilum.datasets.phantom.vessels import hilum_of
 
 PARTS = 16
@@ -35,7 +36,7 @@ def geometry(patient: Patient, finding: Finding) -> np.random.Generator:
 
 
 def raised_domes(study: Study) -> dict[str, float]:
-    """mm by which atelectasis and fibrosis pull up each dome."""
+    """By how many mm atelectasis and fibrosis pull up each dome."""
     raised = {"right": 0.0, "left": 0.0}
     for name, pull in (("Atelectasis", 26.0), ("Fibrosis", 14.0)):
         finding = study.finding(name)
@@ -78,7 +79,8 @@ def _spot(frame: Frame, finding: Finding, side: str, rng: np.random.Generator, *
     low, high = ZONES[finding.zone]
     y = np.array([rng.uniform(low, high) * frame.sy])
     y = np.minimum(y, (frame.dome_right if side == "right" else frame.dome_left) - 14.0)
-    return frame.inside(side, y, rng.uniform(0.42, 0.42 + 0.55 * wide, 1), rng.uniform(-0.6, 0.6, 1))[0]
+    spot: Array = frame.inside(side, y, rng.uniform(0.42, 0.42 + 0.55 * wide, 1), rng.uniform(-0.6, 0.6, 1))[0]
+    return spot
 
 
 def _consolidation(scene: Scene, frame: Frame, finding: Finding, rng: np.random.Generator, tag: int) -> None:
@@ -118,7 +120,7 @@ def _atelectasis(scene: Scene, frame: Frame, finding: Finding, rng: np.random.Ge
 
 
 def _edema(scene: Scene, frame: Frame, finding: Finding, rng: np.random.Generator, tag: int) -> None:
-    """Haze around both hila, like wings, and short septal lines at the bases. (Vessels also widen: see `build`.)"""
+    """Haze around both hila, like wings, and septal lines at the bases; vessels widen too (see `build`)."""
     for part, side in enumerate(SIDES):
         hilum, sign = hilum_of(frame, side), SIDES[side]
         for _ in range(9):
@@ -138,7 +140,7 @@ def _effusion(scene: Scene, frame: Frame, finding: Finding, rng: np.random.Gener
 
 
 def _emphysema(scene: Scene, frame: Frame, finding: Finding, rng: np.random.Generator, tag: int) -> None:
-    """Thin lung and a few bullae. (The chest also inflates and loses vessels: see `build`.)"""
+    """Thin lung and a few bullae; the chest also inflates and loses vessels (see `build`)."""
     for side in SIDES:
         scene.spaces[side].density = 1.0 - 0.42 * finding.severity
         for _ in range(int(rng.integers(1, 3 + int(5 * finding.severity)))):
@@ -186,9 +188,9 @@ def _hernia(scene: Scene, frame: Frame, finding: Finding, rng: np.random.Generat
     radius = 25.0 + 20.0 * finding.severity
     centre = np.array([rng.uniform(0.0, 16.0), frame.dome_right - 0.55 * radius, -42.0 * frame.sz])
     scene.ellipsoid(centre, (1.2 * radius, radius, 0.9 * radius), 1.0, Kind.ORGAN, tag=tag)
-    scene.ellipsoid(centre, (1.2 * radius, radius, 0.9 * radius), 0.25 * 0.019)
-    gas = centre + (0.0, -0.28 * radius, 0.0)
-    scene.ellipsoid(gas, (0.72 * radius, 0.42 * radius, 0.6 * radius), -0.9 * 0.019)
+    scene.ellipsoid(centre, (1.2 * radius, radius, 0.9 * radius), 0.25 * MU_SOFT)
+    gas = centre + np.array([0.0, -0.28 * radius, 0.0])
+    scene.ellipsoid(gas, (0.72 * radius, 0.42 * radius, 0.6 * radius), -0.9 * MU_SOFT)
 
 
 def _pleural_thickening(scene: Scene, frame: Frame, finding: Finding, rng: np.random.Generator, tag: int) -> None:
@@ -221,7 +223,7 @@ def _pneumothorax(scene: Scene, frame: Frame, finding: Finding, rng: np.random.G
 
 def shrunk(lung: Slices, share: float, hilum_y: float, sign: float) -> Slices:
     """A lung whose sides and apex have drawn `share` of the way towards the hilum."""
-    source = hilum_y + (Y_GRID - hilum_y) / np.where(Y_GRID < hilum_y, 1.0 - 0.8 * share, 1.0 - 0.25 * share)
+    source = hilum_y + (Y_GRID - hilum_y) / np.where(hilum_y > Y_GRID, 1.0 - 0.8 * share, 1.0 - 0.25 * share)
     half_x, half_z, centre_x, centre_z = (
         np.interp(source, Y_GRID, values) for values in (lung.half_x, lung.half_z, lung.centre_x, lung.centre_z)
     )
@@ -233,12 +235,13 @@ def _fractures(scene: Scene, frame: Frame, finding: Finding, broken: dict[tuple[
     """Ribs in two pieces with a step between them and a little callus."""
     bone = MU_BONE * frame.build.bone
     for part, ((side, rib), at) in enumerate(broken.items()):
-        path = rib_path(frame, side, rib)
-        cut = int(round(at * (RIB_POINTS - 1)))
+        path = rib_paths(frame, side)[rib]
+        cut = round(at * (RIB_POINTS - 1))
         step = np.array([0.0, 3.0 + 7.0 * finding.severity, 0.0])
         fade = np.linspace(1.0, 0.1, RIB_POINTS - cut)[:, None]
-        add_rib(scene, path[: cut + 1], bone, cartilage=False)
-        add_rib(scene, path[cut:] + step * fade + (path[cut] - path[cut - 1]) * 0.25 * fade, bone)
+        add_ribs(scene, path[None, : cut + 1], bone, cartilage=False)
+        far = path[cut:] + (step + 0.25 * (path[cut] - path[cut - 1])) * fade
+        add_ribs(scene, far[None], bone)
         middle = path[cut] + step / 2.0
         scene.ellipsoid(middle, (9.0, 9.0, 9.0), 0.22 * bone, tag=tag + min(part, PARTS - 1))
 

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from hilum.datasets.phantom.draws import stream
-from hilum.datasets.phantom.findings import Finding, acuity_of, draw_findings
+from hilum.datasets.phantom.findings import PHANTOM_FINDINGS, Finding, acuity_of, draw_findings
 from hilum.datasets.phantom.sites import SITES, Site
 
 View = Literal["PA", "AP", "LATERAL"]
@@ -47,8 +47,6 @@ class Study:
 
     def labels(self) -> dict[str, float]:
         """`Finding` -> 1 present, 0 absent, -1 where the reader hedges; NoFinding ignores support devices."""
-        from hilum.datasets.phantom.findings import PHANTOM_FINDINGS
-
         states = {finding.name: -1.0 if finding.hedged else 1.0 for finding in self.findings}
         nothing = not any(name != "SupportDevice" for name in states)
         return {name: float(nothing) if name == "NoFinding" else states.get(name, 0.0) for name in PHANTOM_FINDINGS}
@@ -107,7 +105,7 @@ def _views(seed: int, patient: int, study: int, site: Site) -> tuple[View, ...]:
 
 
 def _build(rng: np.random.Generator, sex: str, age: float, enlarged: Finding | None) -> Build:
-    """Draw the body. The heart obeys the rule of the label: enlarged where, and only where, the ratio passes 0.5."""
+    """Draw the body. The heart obeys the rule of the label: enlarged if and only if the ratio passes 0.5."""
     small = 0.93 if sex == "F" else 1.02
     stout = float(rng.normal())
     normal = float(np.clip(rng.normal(0.435 + 0.0004 * (age - 58.0), 0.030), 0.36, 0.492))

@@ -1,8 +1,9 @@
-"""From a scene to the attenuation along every ray of one film, by Beer-Lambert, and to the parts the truth is read from.
+"""From a scene to the attenuation along every ray of a film (Beer-Lambert), and to what the truth is read from.
 
-The beam is taken as parallel for each shape, after magnifying the shape for its own distance from the tube: posterior
-ribs grow more than anterior ones on a PA film, and the heart grows more on an AP film, where it is far from the
-detector. Air of the lungs is what the pleural spaces hold after heart, vessels and domes have displaced it.
+The beam is taken as parallel for each shape, after magnifying the shape for its own distance from the tube:
+posterior ribs grow more than anterior ones on a PA film, and the heart grows more on an AP film, where it is
+far from the detector. Air of the lungs is what the pleural spaces hold after heart, vessels and domes have
+displaced it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hilum.datasets.phantom import shapes
 from hilum.datasets.phantom.anatomy import SIDES
@@ -42,12 +44,13 @@ class Camera:
         yaw, lean, tilt = rng.normal(0.0, [0.018, 0.014, 0.012]) * loose
         if view == "AP":
             tilt -= 0.07
-        shift = rng.normal(0.0, [5.0, 6.0]) * loose + (0.0, 6.0)
+        shift = rng.normal(0.0, [5.0, 6.0]) * loose + (0.0, 8.0)
         if view == "LATERAL":
             turn = np.array([[yaw, lean, -1.0], [0.5 * tilt, 1.0, 0.0], [1.0, 0.0, yaw]])
         else:
             turn = np.array([[1.0, lean, yaw], [0.0, 1.0, tilt], [-yaw, 0.0, 1.0]])
-        return Camera(view, size, patient.site.field_mm / size, turn, shift)
+        field = patient.site.field_mm * rng.uniform(0.86, 1.0)  # collimated and cropped closer or wider
+        return Camera(view, size, field / size, turn, shift)
 
     def pixels_per_mm(self, depth: Array) -> Array:
         """Magnification at `depth` (mm along the third axis of `turn`) over the size of a pixel."""
@@ -102,42 +105,68 @@ class Projection:
     pleura: Pleura
 
 
-def select_ellipsoids(scene: Scene, camera: Camera, keep: Array, *, depth: bool = False) -> Floats:
-    """Ellipsoids as the kernels take them, (N, 9) float32: see `shapes`. The last column is weight, or depth."""
-    centres = np.asarray(scene.centres)[keep]
-    if not len(centres):
-        return np.zeros((0, 9), np.float32)
-    column, row, middle, scale = camera.place(centres)
-    s = camera.turn @ np.asarray(scene.matrices)[keep] @ camera.turn.T
-    a, b, c = s[:, 0, 0], s[:, 0, 1], s[:, 1, 1]
-    det = a * c - b * b
-    slope_u = (c * s[:, 2, 0] - b * s[:, 2, 1]) / det  # regression of depth on the shadow's coordinates
-    slope_v = (a * s[:, 2, 1] - b * s[:, 2, 0]) / det
-    half = np.sqrt(np.maximum(s[:, 2, 2] - slope_u * s[:, 2, 0] - slope_v * s[:, 2, 1], 0.0))
-    weight = middle if depth else np.asarray([data[0] for data in scene.ellipsoid_data])[keep]
-    table = [column, row, c / det / scale**2, -b / det / scale**2, a / det / scale**2, half]
-    return np.stack([*table, slope_u / scale, slope_v / scale, weight], axis=1).astype(np.float32)
+class Ellipsoids:
+    """All ellipsoids of a scene as one camera sees them, ready for the kernels of `shapes`."""
+
+    def __init__(self, scene: Scene, camera: Camera) -> None:
+        data = np.asarray(scene.ellipsoid_data, np.float64)
+        self.weight, self.kind, self.tag = data[:, 0], data[:, 1].astype(int), data[:, 2].astype(int)
+        column, row, self.depth, scale = camera.place(np.asarray(scene.centres))
+        s = camera.turn @ np.asarray(scene.matrices) @ camera.turn.T
+        a, b, c = s[:, 0, 0], s[:, 0, 1], s[:, 1, 1]
+        det = a * c - b * b
+        along = (c * s[:, 2, 0] - b * s[:, 2, 1]) / det  # regression of depth on the shadow's coordinates
+        down = (a * s[:, 2, 1] - b * s[:, 2, 0]) / det
+        half = np.sqrt(np.maximum(s[:, 2, 2] - along * s[:, 2, 0] - down * s[:, 2, 1], 0.0))
+        square = det * scale**2
+        self._table = np.empty((len(data), 9), np.float32)
+        for i, values in enumerate(
+            (column, row, c / square, -b / square, a / square, half, along / scale, down / scale)
+        ):
+            self._table[:, i] = values
+
+    def table(self, keep: NDArray[np.bool_], last: Array | float) -> Floats:
+        """(N, 9) float32 of the kept ones, with their weights, or depths, or a number in the last column."""
+        out = self._table[keep]
+        out[:, 8] = last[keep] if isinstance(last, np.ndarray) else last
+        return out
+
+    @property
+    def organs(self) -> Floats:
+        """Those that displace lung, with their depths: what `shapes.unite` takes."""
+        return self.table((self.kind == Kind.ORGAN) | (self.kind == Kind.HEART), self.depth)
+
+
+@dataclass(frozen=True)
+class Tubes:
+    """Some tubes of a scene as one camera sees them: what `shapes.add_tubes` takes."""
+
+    points: Floats  # (P, 4)
+    starts: NDArray[np.int32]  # (T + 1,)
+    weights: Floats  # (T,)
+    hollows: Floats  # (T,)
+
+    @staticmethod
+    def of(scene: Scene, camera: Camera, keep: list[bool]) -> Tubes:
+        """The tubes of the bundles marked in `keep`."""
+        kept = [(b, d) for b, d, k in zip(scene.bundles, scene.bundle_data, keep, strict=True) if k]
+        if not kept:
+            return Tubes(np.zeros((0, 4), np.float32), np.zeros(1, np.int32), *np.zeros((2, 0), np.float32))
+        vertices = np.concatenate([bundle.reshape(-1, 5) for bundle, _ in kept])
+        counts = [bundle.shape[0] for bundle, _ in kept]
+        lengths = np.repeat([bundle.shape[1] for bundle, _ in kept], counts)
+        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+        weights, hollows = (np.repeat([data[i] for _, data in kept], counts).astype(np.float32) for i in (0, 1))
+        column, row, depth, scale = camera.place(vertices[:, :3])
+        wide, deep = _foreshorten(vertices, column / scale, row / scale, depth, scale, starts)
+        return Tubes(np.stack([column, row, wide, deep], axis=1).astype(np.float32), starts, weights, hollows)
 
 
 def draw_tubes(scene: Scene, camera: Camera, keep: list[bool], out: Floats) -> None:
-    """Add the tubes of the kept bundles to a picture."""
-    points, lengths, weights, hollows = [], [], [], []
-    for bundle, data, kept in zip(scene.bundles, scene.bundle_data, keep, strict=True):
-        if kept:
-            points.append(bundle.reshape(-1, 5))
-            lengths.extend([bundle.shape[1]] * bundle.shape[0])
-            weights.extend([data[0]] * bundle.shape[0])
-            hollows.extend([data[1]] * bundle.shape[0])
-    if not points:
-        return
-    vertices = np.concatenate(points)
-    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    column, row, depth, scale = camera.place(vertices[:, :3])
-    wide, deep = _foreshorten(vertices, column / scale, row / scale, depth, scale, starts)
-    table = np.stack([column, row, wide, deep], axis=1).astype(np.float32)
-    near, far = shapes.scratch(out.shape[0], 2)
-    weight, hollow = np.asarray(weights, np.float32), np.asarray(hollows, np.float32)
-    shapes.add_tubes(table, starts, weight, hollow, near, far, out)
+    """Add the tubes of the bundles marked in `keep` to a picture (H, W)."""
+    tubes = Tubes.of(scene, camera, keep)
+    near, deep = shapes.scratch(out.shape[0], 2)
+    shapes.add_tubes(tubes.points, tubes.starts, tubes.weights, tubes.hollows, near, deep, out)
 
 
 def _foreshorten(
@@ -145,14 +174,11 @@ def _foreshorten(
 ) -> tuple[Array, Array]:
     """Half-widths in pixels and half-depths in mm at the vertices.
 
-    A tube that runs along the ray is crossed over a longer way, 1/sin of the angle, at most 4 times. A tube thinner than
-    a pixel is drawn a pixel wide and thinner by as much, so that it neither breaks up nor grows.
+    A tube that runs along the ray is crossed over a longer way, 1/sin of the angle, at most 4 times. A tube
+    thinner than a pixel is drawn a pixel wide and thinner by as much, so that it neither breaks up nor grows.
     """
-    step = np.empty((len(u), 3))
-    for i, x in enumerate((u, v, depth)):
-        step[1:, i] = np.diff(x)
-        step[0, i] = 0.0
-    step[starts[:-1]] = step[np.minimum(starts[:-1] + 1, len(u) - 1)]
+    step = np.diff(np.stack([u, v, depth], 1), axis=0, prepend=0.0)
+    step[starts[:-1]] = step[starts[:-1] + 1]
     side = np.hypot(step[:, 0], step[:, 1])
     stretch = np.minimum(np.hypot(side, step[:, 2]) / np.maximum(side, 1e-6), 4.0)
     true = vertices[:, 3] * scale
@@ -168,32 +194,34 @@ def project(scene: Scene, camera: Camera, texture: Floats) -> Projection:
         camera: of the film.
         texture: (H, W) zero-mean, unit-variance field that makes lung and disease uneven.
     """
-    assert scene.body is not None and scene.spine is not None and scene.spine_weight is not None
+    assert scene.body is not None
+    assert scene.spine is not None
+    assert scene.spine_weight is not None
     size, lateral = camera.size, camera.view == "LATERAL"
     total, solid, cloud = shapes.scratch(size, 3)
     shapes.add_slices(camera.rows(scene.body), -4 if lateral else 4, MU_SOFT, total)
     mineral = camera.rows(scene.spine, depth_weight=scene.spine_weight)
     shapes.add_slices(mineral, -4 if lateral else 4, 1.0, total)
-    kinds = np.asarray([data[1] for data in scene.ellipsoid_data])
-    shapes.add_ellipsoids(select_ellipsoids(scene, camera, kinds == Kind.SOLID), total)
-    shapes.add_ellipsoids(select_ellipsoids(scene, camera, kinds == Kind.VESSEL), solid)
-    shapes.add_clouds(select_ellipsoids(scene, camera, kinds == Kind.CLOUD), cloud)
+    drawn = Ellipsoids(scene, camera)
+    shapes.add_ellipsoids(drawn.table(drawn.kind == Kind.SOLID, drawn.weight), total)
+    shapes.add_ellipsoids(drawn.table(drawn.kind == Kind.VESSEL, drawn.weight), solid)
+    shapes.add_clouds(drawn.table(drawn.kind == Kind.CLOUD, drawn.weight), cloud)
     hidden = ARM if lateral else None  # the arms are raised out of a lateral film
     draw_tubes(scene, camera, [d[2] == Kind.SOLID and d[3] != hidden for d in scene.bundle_data], total)
     draw_tubes(scene, camera, [d[2] == Kind.VESSEL for d in scene.bundle_data], solid)
-    pleura = project_pleura(scene, camera, (kinds == Kind.ORGAN) | (kinds == Kind.HEART))
+    pleura = project_pleura(scene, camera, drawn)
     density = np.array([p.density / (1.0 - 0.6 * p.collapse) for p in scene.spaces.values()], np.float32)
     soft, lung = np.float32(MU_SOFT), np.float32(MU_LUNG)
     shapes.breathe(pleura.air, pleura.gas, solid, cloud, texture, density, soft, lung, total)
     return Projection(total, pleura)
 
 
-def project_pleura(scene: Scene, camera: Camera, organs: Array) -> Pleura:
-    """What both pleural spaces hold once the organs marked in `organs` (E,) have displaced the lung."""
+def project_pleura(scene: Scene, camera: Camera, drawn: Ellipsoids) -> Pleura:
+    """What both pleural spaces hold once the organs among `drawn` have displaced the lung."""
     low, high = shapes.scratch(camera.size, 2)
     low += np.float32(FAR)
     high -= np.float32(FAR)
-    shapes.unite(select_ellipsoids(scene, camera, organs, depth=True), low, high)
+    shapes.unite(drawn.organs, low, high)
     out = Pleura(*(shapes.scratch(camera.size, 2) for _ in range(5)))
     for i, side in enumerate(SIDES):
         space = scene.spaces[side]

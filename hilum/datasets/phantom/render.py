@@ -19,7 +19,8 @@ def render(patient: Patient, study: Study, view: View, size: int = 256) -> Float
         size: pixels a side, at least 32.
 
     Returns:
-        (size, size) float32 in [0, 1]; bone and soft tissue are bright; the patient's right is on the left of a frontal film.
+        (size, size) float32 in [0, 1]; bone and soft tissue are bright; the patient's right is on the left of a
+        frontal film.
     """
     if size < 32:
         raise ValueError(f"size must be at least 32 pixels, got {size}")

@@ -1,7 +1,7 @@
-"""Two-section reports in varied wording: what is present, what is absent, and how it compares with the last study.
+"""Two-section reports in varied wording: what is present, what is absent, what has changed.
 
-Every present finding is described with its side and severity; a share of the absent ones is negated; a hedged finding is
-called possible. The wording of a study is drawn once and says nothing that is not true of it.
+Every present finding is described with its side and severity; a share of the absent ones is negated; a hedged
+finding is called possible. The wording of a study is drawn once and says nothing that is not true of it.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _describe(finding: Finding, rng: np.random.Generator, *, brief: bool) -> str
     phrase = f"{' '.join(words)} {term}".strip() + (zone if rng.random() < 0.7 or not brief else "")
     template = _pick(rng, HEDGED) if finding.hedged else ("{}." if brief else _pick(rng, PRESENT))
     if "There is {}" in template or "of {}" in template or "shows {}" in template:
-        phrase = phrase if phrase.startswith("an ") or words == [] and finding.name == "Edema" else _article(phrase)
+        phrase = phrase if phrase.startswith("an ") or (words == [] and finding.name == "Edema") else _article(phrase)
     return _capital(template.format(phrase))
 
 

@@ -1,7 +1,8 @@
-"""A scene: the 3-D shapes of one patient on one day, in mm, as flat arrays that the projector takes in one piece.
+"""A scene: the 3-D shapes of one patient on one day, in mm, as arrays that the projector takes whole.
 
-Coordinates are the patient's: x to the patient's left, y towards the feet, z to the front; the origin lies in the
-middle of the chest at the height of the heart's upper half. Shapes do different things to the beam (`Kind`).
+Coordinates are the patient's: x to the patient's left, y towards the feet, z to the front; the origin lies in
+the middle of the chest at the height of the heart's upper half. Shapes do different things to the beam
+(`Kind`).
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class Slices:
         """Slices interpolated between rows of (y, half_x, half_z, centre_x, centre_z); empty outside them."""
         table = np.asarray(knots, np.float64).T
         columns = [np.interp(Y_GRID, table[0], column) for column in table[1:]]
-        columns[0] = np.where((Y_GRID < table[0, 0]) | (Y_GRID > table[0, -1]), 0.0, _smooth(columns[0]))
+        columns[0] = np.where((table[0, 0] > Y_GRID) | (table[0, -1] < Y_GRID), 0.0, _smooth(columns[0]))
         return Slices(columns[0], _smooth(columns[1]), _smooth(columns[2]), _smooth(columns[3]), boxy)
 
 
@@ -101,10 +102,12 @@ class Scene:
         tag: int = UNTAGGED,
     ) -> None:
         """Add an ellipsoid; `turn` rotates it in the frontal plane, radians, x towards y."""
-        c, s = np.cos(turn), np.sin(turn)
-        rotation = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+        a, b, c = np.square(np.asarray(radii, np.float64))
+        cos, sin = np.cos(turn), np.sin(turn)
+        mixed = (a - b) * cos * sin
+        matrix = [[a * cos**2 + b * sin**2, mixed, 0.0], [mixed, a * sin**2 + b * cos**2, 0.0], [0.0, 0.0, c]]
         self.centres.append(np.asarray(centre, np.float64))
-        self.matrices.append(rotation @ np.diag(np.square(np.asarray(radii, np.float64))) @ rotation.T)
+        self.matrices.append(np.array(matrix))
         self.ellipsoid_data.append((weight, int(kind), tag))
 
     def tubes(
@@ -120,8 +123,8 @@ class Scene:
     ) -> None:
         """Add tubes along `paths` (tubes, points, 3), or one along (points, 3).
 
-        `radius` is the half-width and `thickness` the half-depth (the same if None) in mm, one value or one a point;
-        `hollow` is the radius of the inside relative to the outside.
+        `radius` is the half-width and `thickness` the half-depth (the same if None) in mm, one value or one a
+        point; `hollow` is the radius of the inside relative to the outside.
         """
         points = np.asarray(paths, np.float64)
         points = points[None] if points.ndim == 2 else points

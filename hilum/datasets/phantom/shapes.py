@@ -1,14 +1,16 @@
-"""Kernels that project 3-D shapes onto the detector: closed-form chord lengths of ellipsoids, tubes and stacked slices.
+"""Kernels that project 3-D shapes onto the detector: chords of ellipsoids, tubes, stacked slices.
 
 Every shape is projected in parallel, magnified for its own depth. Then
 
-* an ellipsoid with matrix `S` (`xᵀ S⁻¹ x = 1`) has the shadow `uᵀ S_uu⁻¹ u = 1`, the chord `2 √(1 - q) √(S_dd|u)` and a
+* an ellipsoid with matrix `S` (`xᵀ S⁻¹ x = 1`) has the shadow `uᵀ S_uu⁻¹ u = 1`, the chord `2 √(1 - q)
+√(S_dd|u)` and a
   chord centre linear in `u`, exactly as a Gaussian has its marginal and its conditional;
 * a tube seen side-on at distance `d` from its axis has the chord `2 t √(1 - d²/w²)`;
 * a stack of (super)elliptic slices has one half-width and one half-depth a row.
 
 Pictures are `(H, W)` float32 in mm of chord unless said otherwise; rows and columns are in pixels. Kernels are
-compiled once and cached, run on one core, and sum in a fixed order, so that a film is the same bytes on every run.
+compiled once and cached, run on one core, and sum in a fixed order, so that a film is the same bytes on every
+run.
 """
 
 from __future__ import annotations
@@ -27,8 +29,10 @@ def add_slices(rows: Floats, power: int, weight: float, out: Floats) -> None:
     """Add `weight * chord` of a stack of slices.
 
     Args:
-        rows: (H, 4) half-width in pixels, half-depth in mm, centre column, centre depth in mm; half-width <= 0 is empty.
-        power: 2 for ellipses, 4 for boxier slices seen face-on (`z² + x⁴ = 1`), -4 for the same slices seen edge-on.
+        rows: (H, 4) half-width in pixels, half-depth in mm, centre column, centre depth in mm; half-width <= 0
+            is empty.
+        power: 2 for ellipses, 4 for boxier slices seen face-on (`z² + x⁴ = 1`), -4 for the same slices seen
+            edge-on.
         weight: of a mm of chord.
         out: (H, W), added to.
     """
@@ -55,8 +59,8 @@ def add_ellipsoids(shapes: Floats, out: Floats) -> None:
     """Add `weight * chord` of ellipsoids to a picture.
 
     Args:
-        shapes: (N, 9) centre column, centre row, three entries of the inverse shadow matrix (cc, cr, rr), half-chord at the
-            centre in mm, two unused (the slope of the chord's centre), weight.
+        shapes: (N, 9) centre column, centre row, three entries of the inverse shadow matrix (cc, cr, rr),
+            half-chord at the centre in mm, two unused (the slope of the chord's centre), weight.
         out: (H, W), added to.
     """
     height, width = out.shape
@@ -108,8 +112,8 @@ def unite(shapes: Floats, low: Floats, high: Floats) -> None:
     Organs that touch are one obstacle to the lung, so their chords are united and never counted twice.
 
     Args:
-        shapes: (N, 9) as in `add_ellipsoids`, with columns 6 and 7 the slope of the chord's centre depth in mm a pixel along
-            columns and rows, and column 8 its depth at the centre in mm.
+        shapes: (N, 9) as in `add_ellipsoids`, with columns 6 and 7 the slope of the chord's centre depth in mm
+            a pixel along columns and rows, and column 8 its depth at the centre in mm.
         low: (H, W) nearest depth, mm; start it at +large.
         high: (H, W) farthest depth, mm; start it at -large.
     """
@@ -161,7 +165,8 @@ def add_tubes(
     """Add `weight * chord` of tubes; where a tube meets itself the nearer part of its axis counts once.
 
     Args:
-        points: (P, 4) column, row, half-width in pixels, half-depth along the ray in mm, of the vertices of all axes.
+        points: (P, 4) column, row, half-width in pixels, half-depth along the ray in mm, of the vertices of all
+            axes.
         starts: (T + 1,) first vertex of each tube.
         weights: (T,).
         hollow: (T,) radius of the inside relative to the outside whose chord is taken off again; 0 is solid.
@@ -170,8 +175,9 @@ def add_tubes(
         out: (H, W), added to.
     """
     height, width = out.shape
+    left, right = np.full(height, width), np.full(height, -1)  # columns of each row that the present tube touched
     for n in range(len(starts) - 1):
-        top, bottom, left, right = height, -1, width, -1
+        top, bottom = height, -1
         for i in range(starts[n], starts[n + 1] - 1):
             x0, y0, w0, d0 = points[i, 0], points[i, 1], points[i, 2], points[i, 3]
             dx, dy = points[i + 1, 0] - x0, points[i + 1, 1] - y0
@@ -181,7 +187,7 @@ def add_tubes(
             c0, c1 = max(0, int(np.ceil(min(x0, x0 + dx) - wide))), min(width - 1, int(max(x0, x0 + dx) + wide))
             if r1 < r0 or c1 < c0:
                 continue
-            top, bottom, left, right = min(top, r0), max(bottom, r1), min(left, c0), max(right, c1)
+            top, bottom = min(top, r0), max(bottom, r1)
             inverse = np.float32(1.0) / max(np.float32(1e-6), dx * dx + dy * dy)
             b0 = np.float32(1.0) / (w0 * w0)
             b1 = np.float32(1.0) / ((w0 + dw) * (w0 + dw)) - b0
@@ -195,6 +201,7 @@ def add_tubes(
                 if steep:
                     first = max(c0, int(np.ceil(x0 + py * slope - across)))
                     last = min(c1, int(x0 + py * slope + across))
+                left[r], right[r] = min(left[r], first), max(right[r], last)
                 for c in range(first, last + 1):
                     px = np.float32(c) - x0
                     t = min(np.float32(1.0), max(np.float32(0.0), (px * dx + py * dy) * inverse))
@@ -205,7 +212,7 @@ def add_tubes(
                         deep[r, c] = d0 + t * dd
         k = hollow[n]
         for r in range(top, bottom + 1):
-            for c in range(left, right + 1):
+            for c in range(left[r], right[r] + 1):
                 s = near[r, c]
                 if s > 0.0:
                     chord = np.sqrt(s)
@@ -213,6 +220,7 @@ def add_tubes(
                         chord -= k * np.sqrt(max(np.float32(0.0), np.float32(1.0) - (np.float32(1.0) - s) / (k * k)))
                     out[r, c] += np.float32(2.0) * weights[n] * deep[r, c] * chord
                     near[r, c] = 0.0
+            left[r], right[r] = width, -1
 
 
 @njit(cache=True)
@@ -221,8 +229,8 @@ def wet(rows: Floats, level: Floats, air: Floats, fluid: Floats) -> None:
 
     Args:
         rows: (H, 4) the lung's slices, as in `stack_slices`.
-        level: (4,) row of the surface at the middle, rise at the wall in pixels, softness in pixels, share of the air that a
-            layer of fluid behind a lying patient takes at the base (0 upright).
+        level: (4,) row of the surface at the middle, rise at the wall in pixels, softness in pixels, share of
+            the air that a layer of fluid behind a lying patient takes at the base (0 upright).
         air: (H, W) air left in mm; changed.
         fluid: (H, W) fluid in mm; added to.
     """
@@ -265,8 +273,8 @@ def breathe(
 ) -> None:
     """Take from a body of soft tissue what lungs do not attenuate.
 
-    `solid` mm of the lung are tissue all the same (at most all of it), and of the rest the share `1 - exp(-cloud / rest)`
-    is filled; `texture` makes both the lung and the filling uneven.
+    `solid` mm of the lung are tissue all the same (at most all of it), and of the rest the share `1 -
+    exp(-cloud / rest)` is filled; `texture` makes both the lung and the filling uneven.
 
     Args:
         air: (2, H, W) lung of each side, mm.

@@ -1,9 +1,10 @@
 """Survival times that depend on the findings, age, sex and site: two endpoints with a known linear predictor.
 
-Each cause has a Weibull hazard, `T = scale (-ln U / exp(risk))^(1/shape)`, so hazards are proportional and the true risk
-orders patients as well as any model can. `Death` ends in 1 (died) or 0 (censored). `HeartFailure` is the first admission
-for it: 1 admitted, 2 died before (a competing cause), 0 censored. Times are days from the study's film. A patient's dates
-are drawn once, after the last study, so that several studies agree about the day of the event.
+Each cause has a Weibull hazard, `T = scale (-ln U / exp(risk))^(1/shape)`, so hazards are proportional and the
+true risk orders patients as well as any model can. `Death` ends in 1 (died) or 0 (censored). `HeartFailure` is
+the first admission for it: 1 admitted, 2 died before (a competing cause), 0 censored. Times are days from the
+study's film. A patient's dates are drawn once, after the last study, so that several studies agree about the
+day of the event.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ FOLLOW_UP_DAYS = (250.0, 3600.0)  # censoring is uniform in this range after the
 LOG_HAZARD: dict[str, dict[str, float]] = {
     "Death": {
         "Mass": 1.6, "Edema": 1.0, "Effusion": 0.8, "Emphysema": 0.8, "Fibrosis": 0.9, "Cardiomegaly": 0.6,
-        "Pneumonia": 0.6, "Consolidation": 0.4, "SupportDevice": 0.4, "Nodule": 0.4, "Fracture": 0.2, "Atelectasis": 0.2,
+        "Pneumonia": 0.6, "Consolidation": 0.4, "SupportDevice": 0.4, "Nodule": 0.4, "Fracture": 0.2,
+        "Atelectasis": 0.2,
     },
     "HeartFailure": {"Cardiomegaly": 1.6, "Edema": 1.5, "Effusion": 0.8, "SupportDevice": 0.4, "Emphysema": 0.2},
 }  # fmt: skip
@@ -71,4 +73,5 @@ def outcomes(patient: Patient, study: Study) -> dict[str, Outcome]:
 
 def _first(gap: float, event_at: float, code: int, censored_at: float) -> tuple[float, int]:
     """Whole days to the event or to the end of follow-up, whichever comes first."""
-    return (float(np.ceil(gap + event_at)), code) if event_at <= censored_at else (float(np.ceil(gap + censored_at)), 0)
+    days, event = (event_at, code) if event_at <= censored_at else (censored_at, 0)
+    return float(np.ceil(gap + days)), event

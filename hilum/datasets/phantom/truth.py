@@ -1,7 +1,7 @@
 """The truth of a film: masks of lungs, heart and every finding, boxes, and the cardiothoracic ratio.
 
-A mask is the projection of the very shapes that made the picture, not a reader's outline. It may lie where a reader
-would see nothing (a nodule behind the heart): that is the point of a phantom.
+A mask is the projection of the very shapes that made the picture, not a reader's outline. It may lie where a
+reader would see nothing (a nodule behind the heart): that is the point of a phantom.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from hilum.datasets.phantom.build import scene_of
 from hilum.datasets.phantom.findings import Finding
 from hilum.datasets.phantom.lesions import PARTS, sides_of
 from hilum.datasets.phantom.patient import Patient, Study, View
-from hilum.datasets.phantom.project import Camera, Pleura, draw_tubes, project_pleura, select_ellipsoids
+from hilum.datasets.phantom.project import Camera, Ellipsoids, Pleura, draw_tubes, project_pleura
 from hilum.datasets.phantom.scene import Kind, Scene
-from hilum.datasets.phantom.shapes import Floats
 
 Mask = NDArray[np.bool_]
 
@@ -57,15 +56,15 @@ class Truth:
 def truth_of(patient: Patient, study: Study, view: View, size: int = 256) -> Truth:
     """Masks and boxes of one film, at the pixels of `render(patient, study, view, size)`."""
     scene, camera = scene_of(patient, study, view), Camera.of(patient, study, view, size)
-    kinds = np.asarray([data[1] for data in scene.ellipsoid_data])
-    pleura = project_pleura(scene, camera, (kinds == Kind.ORGAN) | (kinds == Kind.HEART))
+    drawn = Ellipsoids(scene, camera)
+    pleura = project_pleura(scene, camera, drawn)
     heart = np.zeros((size, size), np.float32)
-    shapes.add_ellipsoids(select_ellipsoids(scene, camera, kinds == Kind.HEART), heart)
+    shapes.add_ellipsoids(drawn.table(drawn.kind == Kind.HEART, 1.0), heart)
     masks: dict[str, Mask] = {"Lungs": pleura.space.sum(0) > LUNG_MM, "Heart": heart > 0}
     boxes: list[Box] = []
     for place, finding in enumerate(study.findings):
         union = np.zeros((size, size), bool)
-        for side, mask in _parts(scene, camera, pleura, finding, PARTS * place, masks):
+        for side, mask in _parts(scene, camera, drawn, pleura, finding, PARTS * place, masks):
             if mask.any():
                 union |= mask
                 boxes.append(_box(finding, side, mask))
@@ -77,11 +76,12 @@ def truth_of(patient: Patient, study: Study, view: View, size: int = 256) -> Tru
 def cardiothoracic_ratio(patient: Patient, study: Study, view: View) -> float:
     """Width of the heart over the inner width of the chest, as projected on a frontal film.
 
-    Cardiomegaly is the label of patients whose `build.heart`, this ratio on an ideal upright PA film, exceeds 0.5.
+    Cardiomegaly is the label of patients whose `build.heart`, this ratio on an ideal upright PA film, exceeds
+    0.5.
     """
     scene, camera = scene_of(patient, study, view), Camera.of(patient, study, view, 1024)
-    kinds = np.asarray([data[1] for data in scene.ellipsoid_data])
-    heart = select_ellipsoids(scene, camera, kinds == Kind.HEART).astype(np.float64)
+    drawn = Ellipsoids(scene, camera)
+    heart = drawn.table(drawn.kind == Kind.HEART, 1.0).astype(np.float64)
     a, b, c = heart[:, 2], heart[:, 3], heart[:, 4]
     reach = np.sqrt(c / (a * c - b * b))
     lungs = [camera.rows(scene.spaces[side].full or scene.spaces[side].slices) for side in SIDES]
@@ -91,7 +91,13 @@ def cardiothoracic_ratio(patient: Patient, study: Study, view: View) -> float:
 
 
 def _parts(
-    scene: Scene, camera: Camera, pleura: Pleura, finding: Finding, tag: int, masks: dict[str, Mask]
+    scene: Scene,
+    camera: Camera,
+    drawn: Ellipsoids,
+    pleura: Pleura,
+    finding: Finding,
+    tag: int,
+    masks: dict[str, Mask],
 ) -> list[tuple[str, Mask]]:
     """The masks of a finding's parts: (side, mask)."""
     if finding.name == "Cardiomegaly":
@@ -99,11 +105,14 @@ def _parts(
     if finding.name == "Emphysema":
         return [(side, pleura.space[i] > LUNG_MM) for i, side in enumerate(SIDES)]
     if finding.name in PLEURA_MM:
-        held = {"Effusion": pleura.fluid, "Pneumothorax": pleura.gas, "PleuralThickening": pleura.thick}[finding.name]
-        return [(side, held[list(SIDES).index(side)] > PLEURA_MM[finding.name]) for side in sides_of(finding)]
+        held = {"Effusion": pleura.fluid, "Pneumothorax": pleura.gas, "PleuralThickening": pleura.thick}
+        crossed = held[finding.name] > PLEURA_MM[finding.name]
+        return [(side, crossed[list(SIDES).index(side)]) for side in sides_of(finding)]
     inside = pleura.space.sum(0) > 0
-    tags = sorted({data[2] for data in scene.ellipsoid_data} | {data[3] for data in scene.bundle_data})
-    return [(_side_of(scene, finding, t), _shadow(scene, camera, t, inside)) for t in tags if tag <= t < tag + PARTS]
+    tags = sorted({int(t) for t in drawn.tag} | {data[3] for data in scene.bundle_data})
+    return [
+        (_side_of(scene, finding, t), _shadow(scene, camera, drawn, t, inside)) for t in tags if tag <= t < tag + PARTS
+    ]
 
 
 def _side_of(scene: Scene, finding: Finding, tag: int) -> str:
@@ -114,23 +123,17 @@ def _side_of(scene: Scene, finding: Finding, tag: int) -> str:
     return "right" if float(np.mean(centres)) < 0 else "left"
 
 
-def _shadow(scene: Scene, camera: Camera, tag: int, inside: Mask) -> Mask:
-    """Where the shapes of `tag` are crossed; clouds within the lung and above a share of their largest chord."""
+def _shadow(scene: Scene, camera: Camera, drawn: Ellipsoids, tag: int, inside: Mask) -> Mask:
+    """Where the shapes of `tag` are crossed; clouds in the lung and above a share of their peak."""
     crossed, cloud = shapes.scratch(camera.size, 2)
-    data = np.asarray([(d[1], d[2]) for d in scene.ellipsoid_data])
-    mine = data[:, 1] == tag
-    shapes.add_ellipsoids(_unweighted(select_ellipsoids(scene, camera, mine & (data[:, 0] != Kind.CLOUD))), crossed)
-    shapes.add_clouds(select_ellipsoids(scene, camera, mine & (data[:, 0] == Kind.CLOUD)), cloud)
+    mine, soft = drawn.tag == tag, drawn.kind == Kind.CLOUD
+    shapes.add_ellipsoids(drawn.table(mine & ~soft, 1.0), crossed)
+    shapes.add_clouds(drawn.table(mine & soft, drawn.weight), cloud)
     draw_tubes(scene, camera, [d[3] == tag for d in scene.bundle_data], crossed)
     mask: Mask = crossed > 0
     if cloud.any():
         mask |= (cloud > CLOUD_SHARE * cloud.max()) & inside
     return mask
-
-
-def _unweighted(table: Floats) -> Floats:
-    table[:, 8] = 1.0
-    return table
 
 
 def _box(finding: Finding, side: str, mask: Mask) -> Box:

@@ -1,4 +1,4 @@
-"""The vessels of the lungs: arteries and veins that leave the hila and fork twice, drawn inside the lung they belong to."""
+"""The vessels of the lungs: they leave the hila, fork twice and stay inside their lung."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _tree(frame: Frame, side: str, hilum: Array, rng: np.random.Generator) -> tu
 
 
 def _fork(parents: Array, children: int, rng: np.random.Generator, spread: float) -> Array:
-    """`children` branches a parent: each starts on it and ends near its end, turned aside by `spread` of the way left."""
+    """`children` branches a parent, each from it to near its end, `spread` of the way left aside."""
     n = len(parents) * children
     parent = np.repeat(parents, children, axis=0)
     at = rng.uniform(0.25, 0.8, n) * (STEPS - 1)
@@ -75,11 +75,12 @@ def _fork(parents: Array, children: int, rng: np.random.Generator, spread: float
     start = parent[rows, low] * (1.0 - part) + parent[rows, low + 1] * part
     left = parent[:, -1] - start
     aside = rng.normal(size=(n, 3)) * (np.linalg.norm(left, axis=1, keepdims=True) * spread + 5.0)
-    return _course(start, start + 0.85 * left + aside * (1.0, 1.0, 0.6), rng, 3.0)
+    return _course(start, start + 0.85 * left + aside * np.array([1.0, 1.0, 0.6]), rng, 3.0)
 
 
 def _course(start: Array, end: Array, rng: np.random.Generator, sway: float) -> Array:
     """Gently curved paths from `start` to `end`, (n, STEPS, 3)."""
     t = np.linspace(0.0, 1.0, STEPS)[None, :, None]
     bow = rng.normal(0.0, sway, size=(len(start), 1, 3)) + np.array([0.0, 5.0, 0.0])
-    return start[:, None] + (end - start)[:, None] * t + bow * np.sin(np.pi * t)
+    path: Array = start[:, None] + (end - start)[:, None] * t + bow * np.sin(np.pi * t)
+    return path

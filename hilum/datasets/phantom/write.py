@@ -1,7 +1,7 @@
-"""Write a phantom population to disk: as films with a manifest, or as a hospital's DICOM archive with a table of labels.
+"""Write a phantom population to disk: as films with a manifest, or as a DICOM archive with a table of labels.
 
-Everything is written into a hidden folder beside the target and renamed at the end, so that the target is whole or absent.
-Patients are independent, so any number of workers writes the same bytes.
+Everything is written into a hidden folder beside the target and renamed at the end, so that the target is whole
+or absent. Patients are independent, so any number of workers writes the same bytes.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from PIL import Image
 from hilum.datasets.phantom.dicom_files import write_dicom
 from hilum.datasets.phantom.findings import PHANTOM_FINDINGS
 from hilum.datasets.phantom.patient import Patient, Study, View, phantom_patient
+from hilum.datasets.phantom.project import Camera
 from hilum.datasets.phantom.render import render
 from hilum.datasets.phantom.reports import report_of
 from hilum.datasets.phantom.survival import outcomes
@@ -62,9 +63,9 @@ def write_phantom(
     """Write a population of phantom patients.
 
     `form="png"`: `images/*.png` (8 bit), `manifest.parquet`, `boxes.json` (COCO, keyed by `image_id`) and
-    `masks/<image_id>.<Name>.png` for Lungs, Heart and every finding. The manifest's `risk.<Endpoint>` is the true linear
-    predictor of the survival times. `form="dicom"`: `PATIENT/STUDY/*.dcm` and `labels.csv`, whose `file` column is
-    relative to `out`; splits are left to `hilum prepare`.
+    `masks/<image_id>.<Name>.png` for Lungs, Heart and every finding. The manifest's `risk.<Endpoint>` is the
+    true linear predictor of the survival times. `form="dicom"`: `PATIENT/STUDY/*.dcm` and `labels.csv`, whose
+    `file` column is relative to `out`; splits are left to `hilum prepare`.
 
     Args:
         out: folder to make; may exist if it is empty.
@@ -172,7 +173,7 @@ def _write_png(
     truth = truth_of(patient, study, view, size)
     for name, mask in truth.masks.items():
         Image.fromarray(mask).save(root / "masks" / f"{image_id}.{name}.png")
-    spacing = patient.site.field_mm / size
+    spacing = Camera.of(patient, study, view, size).pixel_mm
     row = {
         "image": f"images/{image_id}.png",
         "image_id": image_id,
