@@ -123,7 +123,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=9, help="paired turns a case")
     parser.add_argument("--cases", nargs="+", choices=sorted(CASES), default=sorted(CASES, reverse=True))
+    parser.add_argument("--without-onednn", action="store_true", help="products through MKL in both")
     given = parser.parse_args()
+    torch.backends.mkldnn.enabled = not given.without_onednn
     torch.set_num_threads(1)
     torch.manual_seed(0)
     print(f"torch {torch.__version__}, transformers {transformers.__version__}, {platform.machine()}, 1 thread\n")
