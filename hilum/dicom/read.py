@@ -7,7 +7,10 @@ the reason. A damaged file can also kill a native codec's process; for files fro
 
 from __future__ import annotations
 
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -43,8 +46,7 @@ def read_film(path: str | Path) -> Film:
     if size > MAX_FILE_BYTES:
         raise ImageError(f"the file has {size} bytes; the limit is {MAX_FILE_BYTES}", where=path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what matters is raised; header untidiness is not the reader's concern
+        with _silence():
             if kind == "dicom":
                 from hilum.dicom.read_dicom import read_dicom
 
@@ -60,6 +62,20 @@ def read_film(path: str | Path) -> Film:
         raise ImageError(f"cannot be decoded ({reason(error)})", where=path) from error
 
 
+@contextmanager
+def _silence() -> Iterator[None]:
+    """No warnings and no log lines: what matters is raised, and pydicom's remarks quote the header, names included."""
+    logger = logging.getLogger("pydicom")
+    before = logger.disabled
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logger.disabled = True
+        try:
+            yield
+        finally:
+            logger.disabled = before
+
+
 def kind_of(head: bytes) -> Kind | None:
     """The format that a file's first `HEAD` bytes announce; None if it is none of ours."""
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -68,8 +84,8 @@ def kind_of(head: bytes) -> Kind | None:
         return "jpeg"
     if head[128:132] == b"DICM":
         return "dicom"
-    # A data set without preamble starts with an element of group 0008 or the meta group 0002, explicit or implicit VR.
-    if head[:4] in (b"\x02\x00\x00\x00", b"\x08\x00\x00\x00", b"\x08\x00\x05\x00", b"\x08\x00\x08\x00"):
+    # A data set without preamble starts with a low element of group 0008, or of the meta group 0002.
+    if head[:2] in (b"\x08\x00", b"\x02\x00") and head[3:4] == b"\x00":
         return "dicom"
     return None
 
