@@ -192,7 +192,7 @@ def _with_defaults(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _check_ids(table: pd.DataFrame, check: _Check) -> None:
-    for name in ("image_id", "study_id", "patient_id"):
+    for name in ("patient_id", "study_id", "image_id"):  # the patient first: the others may have been filled from it
         values = list(table[name])
         empty = np.array([not value.strip() for value in values])
         check.each(empty, values, "is no id", column=name, fix="Give every row an id")
