@@ -36,13 +36,13 @@ def add_devices(scene: Scene, frame: Frame, study: Study, finding: Finding, rng:
         elif name == "tracheal tube":
             end = rng.uniform(-98.0, -70.0)
             path = _curve([(0, -320, 30), (1, -200, 8), (0, end, -8)], frame)
-            scene.tubes(path, 4.6, 0.35 * MU_PLASTIC, hollow=0.75, tag=tag + part)
-            scene.tubes(path + np.array([3.8, 0.0, 0.0]), 0.8, 3.0 * MU_PLASTIC, tag=tag + part)
+            scene.tubes(path, 4.6, 0.7 * MU_PLASTIC, hollow=0.75, tag=tag + part)
+            scene.tubes(path + np.array([3.8, 0.0, 0.0]), 0.8, 4.5 * MU_PLASTIC, tag=tag + part)
         elif name == "feeding tube":
             path = _curve(
                 [(2, -320, 0), (4, -150, -30), (2, -40, -34), (10, 60, -26), (34, 120, 0), (62, 150, 22)], frame
             )
-            scene.tubes(path, 2.3, 1.1 * MU_PLASTIC, hollow=0.5, tag=tag + part)
+            scene.tubes(path, 2.3, 1.8 * MU_PLASTIC, hollow=0.5, tag=tag + part)
         elif name == "sternal wires":
             _wires(scene, frame, rng, tag + part)
         else:
@@ -89,7 +89,7 @@ def _line(scene: Scene, frame: Frame, rng: np.random.Generator, tag: int, *, por
         scene.ellipsoid(place, (11.0, 12.0, 6.0), 0.16 * MU_METAL, tag=tag)
         arm = [(-96, -90, 102), (-84, -140, 86), (-50, -158, 50), (-24, -126, 22), (-20, -80, 12), (-23, end, 8)]
     path = _curve(arm if port or rng.random() < 0.5 else neck, frame, 32)
-    scene.tubes(path, 1.3, 2.2 * MU_PLASTIC, tag=tag)
+    scene.tubes(path, 1.6, 3.4 * MU_PLASTIC, tag=tag)
 
 
 def _wires(scene: Scene, frame: Frame, rng: np.random.Generator, tag: int) -> None:
@@ -100,7 +100,7 @@ def _wires(scene: Scene, frame: Frame, rng: np.random.Generator, tag: int) -> No
         ring = np.stack([wide * np.cos(turn), y * frame.sy + tall * np.sin(turn), np.zeros_like(turn)], 1)
         ring[:, 2] = float((centre + deep)[0]) + 6.0
         ring[:, 0] += rng.normal(0.0, 2.0)
-        scene.tubes(ring, 0.55, 0.9 * MU_METAL, tag=tag)
+        scene.tubes(ring, 0.8, 1.3 * MU_METAL, tag=tag)
 
 
 def _drain(scene: Scene, frame: Frame, study: Study, tag: int) -> None:
@@ -109,5 +109,5 @@ def _drain(scene: Scene, frame: Frame, study: Study, tag: int) -> None:
     top = -130.0 if study.finding("Pneumothorax") else 20.0
     knots = [(sign * 190, 60, 0), (sign * 138, 38, 10), (sign * 112, (38 + top) / 2, 0), (sign * 88, top, -20)]
     path = _curve(knots, frame, 24)
-    scene.tubes(path, 4.0, 0.5 * MU_PLASTIC, hollow=0.7, tag=tag)
-    scene.tubes(path + np.array([sign * 2.6, 0.0, 0.0]), 0.8, 3.0 * MU_PLASTIC, tag=tag)
+    scene.tubes(path, 4.0, 0.8 * MU_PLASTIC, hollow=0.7, tag=tag)
+    scene.tubes(path + np.array([sign * 2.6, 0.0, 0.0]), 0.8, 4.5 * MU_PLASTIC, tag=tag)

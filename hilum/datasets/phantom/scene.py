@@ -24,7 +24,7 @@ MU_LUNG = 0.0058  # of aerated lung: a quarter of the density, a little more wit
 MU_BONE = 0.0420  # of mineral bone, above soft tissue
 MU_FAT = -0.0022  # of fat, relative to soft tissue
 MU_METAL = 0.60  # of a thin metal part, above soft tissue
-MU_PLASTIC = 0.05  # of a radio-opaque catheter, above soft tissue
+MU_PLASTIC = 0.11  # of a radio-opaque catheter, above soft tissue
 
 UNTAGGED = -1
 ARM = -2  # tag of the arms, which are out of the field of a lateral film
