@@ -28,6 +28,7 @@ def adapt(
     layer_decay: float | None = None,
     drop_path: float = 0.1,
     mixup: float = 0.0,
+    start: Literal["probe", "fresh"] = "probe",
     precision: Literal["fp32", "bf16", "fp16"] = "fp32",
     seed: int = 0,
     device: Literal["auto", "cpu", "cuda"] = "auto",
@@ -59,6 +60,7 @@ def adapt(
         layer_decay: finetune: learning rate times this per layer below the head; default 0.75, from random weights 1.
         drop_path: finetune: stochastic depth of the last block.
         mixup: finetune: alpha of the Beta distribution; 0 is off.
+        start: finetune: the head starts as the best probe on frozen features, or fresh as in MAE.
         precision: finetune: arithmetic of the forward pass.
         seed: key of every random draw.
         device: cpu, cuda, or whichever is there.

@@ -49,6 +49,7 @@ class Options:
     layer_decay: float | None = None  # 0.75 from pretrained weights (MAE), off from random ones
     drop_path: float = 0.1
     mixup: float = 0.0
+    start: Literal["probe", "fresh"] = "probe"  # fine-tuning: the head's weights at step 0
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     seed: int = 0
 
@@ -80,6 +81,10 @@ class Options:
             targets=self.targets,
             seed=self.seed,
         )
+
+    def probe(self) -> GridSettings:
+        """Settings of the frozen probe at which fine-tuning starts."""
+        return GridSettings(targets=self.targets, seed=self.seed)
 
     def fine_tuning(self) -> Config:
         """Options of the fine-tuning method."""

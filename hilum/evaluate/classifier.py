@@ -56,12 +56,14 @@ class Classifier(nn.Module):
         self.fc_norm = nn.LayerNorm(backbone.config.width, eps=1e-6) if fc_norm else None
         self.head = head
 
+    def features(self, images: Tensor) -> Tensor:
+        """What the head sees: (B, D), or (B, 2D) for "cls+mean"."""
+        pooled = pool_tokens(self.backbone.forward_features(images), self.backbone.num_prefix_tokens, self.pool)
+        return pooled if self.fc_norm is None else self.fc_norm(pooled)
+
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, K) of normalised films (B, C, H, W)."""
-        features = pool_tokens(self.backbone.forward_features(images), self.backbone.num_prefix_tokens, self.pool)
-        if self.fc_norm is not None:
-            features = self.fc_norm(features)
-        logits: Tensor = self.head(features)
+        logits: Tensor = self.head(self.features(images))
         return logits
 
 

@@ -5,7 +5,8 @@ LayerNorm, the head; AdamW with layer-wise decay of the learning rate, drop-path
 2410.08861) fine-tunes so with batches of 16 for 50 epochs and keeps the weights with the best validation AUROC.
 
 Departures: the augmentation is weak and of a radiograph's kind (crop, small turn, exposure) instead of RandAugment and
-random erasing; mixup is off by default; with `pool="cls"` the final norm stays and there is no fresh one, as in MAE.
+random erasing; the head starts at the best frozen probe (`start="probe"`) unless MAE's fresh one is asked for; mixup is
+off by default; with `pool="cls"` the final norm stays and there is no fresh one, as in MAE.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from hilum.evaluate.features import Runner, run_films
 from hilum.evaluate.films import LabelledFilms
 from hilum.films import FilmStore
 from hilum.heads.choose import macro_auroc
+from hilum.heads.grid import GridSettings, train_grid
 from hilum.heads.targets import probabilities, target_loss
 from hilum.labels import Targets
 from hilum.methods.method import Output
@@ -131,6 +133,33 @@ def fine_tune_method(encoder: Encoder, record: Record, config: Config, *, seed: 
         weights = {name: value for name, value in weights.items() if not name.startswith("norm.")}
     classifier.backbone.load_state_dict(weights)
     return FineTune(classifier, encoder.preprocessing, config)
+
+
+def start_at_probe(
+    method: FineTune, train: LabelledFilms, val: LabelledFilms, settings: GridSettings, kind: str, runner: Runner
+) -> float:
+    """Give the head the weights of the best frozen probe; the encoder stays. Returns the probe's validation AUROC.
+
+    A fresh head on a pretrained encoder needs a larger learning rate than the encoder bears, and until it has caught up
+    its gradients disturb the features (Kumar et al., arXiv 2202.10054).
+
+    Args:
+        method: the method, not yet trained.
+        train: films the probe learns from.
+        val: films that choose its rate and epoch.
+        settings: of the probe's grid.
+        kind: the head's name.
+        runner: where the films run.
+    """
+    network = method.classifier.to(runner.torch_device).eval()
+    parts = []
+    for films in (train, val):
+        outputs = run_films(network.features, FilmStore(films.manifest), method.preprocessing, runner)
+        parts.append((torch.cat(list(outputs)), torch.from_numpy(films.targets)))
+    result = train_grid(kind, parts[0], parts[1], settings)
+    method.classifier.head.load_state_dict(result.head.state_dict())
+    method.cpu().train()
+    return result.auroc
 
 
 def classifier_scores(

@@ -15,7 +15,7 @@ from hilum.errors import ConfigError, DivergedError
 from hilum.evaluate.adaptation import Plan
 from hilum.evaluate.classifier import Classifier, Record, TrainedClassifier, describe
 from hilum.evaluate.features import Runner
-from hilum.evaluate.finetune import BEST, classifier_scores, fine_tune_method, validation
+from hilum.evaluate.finetune import BEST, classifier_scores, fine_tune_method, start_at_probe, validation
 from hilum.evaluate.frozen import train_frozen
 from hilum.films import FilmStore
 from hilum.heads.choose import choose_thresholds, macro_auroc
@@ -119,6 +119,9 @@ def _fine_tuned(plan: Plan, run: RunFolder, runner: Runner, resume: bool) -> Tra
         settings.batch_size,
         settings.peak_lr,
     )
+    if options.start == "probe" and not ckpt.checkpoints(run.path):
+        auroc = start_at_probe(method, plan.train, plan.val, options.probe(), options.head, runner)
+        LOG.info("the head starts at a frozen probe with validation AUROC %.4f", auroc)
     architecture = method.classifier.backbone.config
     at = fit(
         method,

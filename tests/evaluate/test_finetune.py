@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,20 @@ import torch
 from hilum.encoder import Encoder
 from hilum.errors import ConfigError
 from hilum.evaluate.classifier import Record
-from hilum.evaluate.finetune import MIXUP, Config, FineTune, fine_tune_method
+from hilum.evaluate.features import Runner
+from hilum.evaluate.films import labelled_films
+from hilum.evaluate.finetune import (
+    BEST,
+    MIXUP,
+    Config,
+    FineTune,
+    fine_tune_method,
+    start_at_probe,
+    validation,
+)
+from hilum.heads.grid import GridSettings
+from hilum.labels import LabelPolicy
+from hilum.manifest import Manifest
 from hilum.methods.method import Method, Views
 from hilum.optim import parameter_groups
 from hilum.schema import IMAGE, LABELS
@@ -116,3 +130,17 @@ def test_drop_path_and_faults(encoder: Encoder) -> None:
         Config(smoothing=1.0)
     with pytest.raises(ConfigError, match="mixup"):
         Config(mixup=-0.1)
+
+
+def test_the_head_starts_as_the_best_probe_on_the_untouched_encoder(encoder: Encoder, films: Path) -> None:
+    manifest, names = Manifest.read(films), ("Mass", "Effusion")
+    train, val = (labelled_films(manifest, split, names, LabelPolicy()) for split in ("train", "val"))
+    tuned = method(encoder, Record(names, mode="finetune", fc_norm=True))
+    before = tuned.classifier.backbone.patch_embed.proj.weight.clone()
+    runner = Runner(device="cpu", quiet=True)
+    auroc = start_at_probe(tuned, train, val, GridSettings(epochs=20), "linear", runner)
+    assert auroc > 0.65
+    assert tuned.training
+    assert torch.equal(before, tuned.classifier.backbone.patch_embed.proj.weight)
+    numbers = validation(val, runner)(tuned.eval(), 0)
+    assert numbers[BEST] == pytest.approx(auroc, abs=1e-6)
