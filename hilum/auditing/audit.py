@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hilum.auditing.compare import SAME
 from hilum.auditing.neighbours import near_pairs
 from hilum.auditing.patients import loose_id
 from hilum.dicom.decode_worker import decode_all
@@ -27,8 +28,9 @@ from hilum.progress import ProgressBar
 from hilum.schema import SPLITS
 
 TASK = "hilum.auditing.fingerprint:fingerprint"
+COMPARE = "hilum.auditing.compare:compare"
 NEAR_BITS = 20  # of 256: how far hashes of near-identical films may be apart ...
-NEAR_CORRELATION = 0.88  # ... if their small pictures correlate at least so; see hilum.auditing.fingerprint
+NEAR_CORRELATION = 0.88  # ... if their small pictures correlate at least so; then hilum.auditing.compare decides
 EXAMPLES = 5
 
 Kind = Literal["patient", "identical image", "near-identical image"]
@@ -119,7 +121,7 @@ def audit_sets(folders: Sequence[Path], *, workers: int = 0, quiet: bool = False
         audit.labels += _one_class(name, manifest)
     audit.leaks += _patients(films)
     seen = _fingerprints(films, audit, workers, quiet)
-    _same_pictures(films, seen, audit)
+    _same_pictures(films, seen, audit, workers)
     return audit
 
 
@@ -211,11 +213,10 @@ def _patients(films: Sequence[_Film]) -> list[Leak]:
 def _fingerprints(films: Sequence[_Film], audit: Audit, workers: int, quiet: bool) -> dict[int, dict[str, Any]]:
     """Film number -> fingerprint of those that can be read and are not blank; the others are entered in `audit`."""
     requests = ({"number": number, "path": str(film.path)} for number, film in enumerate(films))
-    workers = workers or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else [0])
     seen: dict[int, dict[str, Any]] = {}
     faults: dict[int, tuple[list[str], str]] = {}
     with ProgressBar("comparing films", len(films), quiet=quiet) as bar:
-        for request, answer in decode_all(TASK, requests, workers=min(workers, len(films))):
+        for request, answer in decode_all(TASK, requests, workers=min(_workers(workers), len(films))):
             bar.advance()
             number = request["number"]
             film = films[number]
@@ -234,7 +235,7 @@ def _fingerprints(films: Sequence[_Film], audit: Audit, workers: int, quiet: boo
     return dict(sorted(seen.items()))
 
 
-def _same_pictures(films: Sequence[_Film], seen: dict[int, dict[str, Any]], audit: Audit) -> None:
+def _same_pictures(films: Sequence[_Film], seen: dict[int, dict[str, Any]], audit: Audit, workers: int) -> None:
     """Enter identical and near-identical pictures: leaks if apart, doubles if not."""
     groups: dict[str, list[int]] = defaultdict(list)
     for number, mark in seen.items():
@@ -247,10 +248,26 @@ def _same_pictures(films: Sequence[_Film], seen: dict[int, dict[str, Any]], audi
         return
     hashes = np.array([list(bytes.fromhex(seen[number]["hash"])) for number in firsts], dtype=np.uint8)
     small = [np.frombuffer(base64.b64decode(seen[number]["small"]), dtype=np.int8) for number in firsts]
-    for a, b in _near(hashes, np.array(small)):
+    candidates = _near(hashes, np.array(small))
+    requests = [
+        {"number": n, "path": str(films[firsts[a]].path), "other": str(films[firsts[b]].path)}
+        for n, (a, b) in enumerate(candidates)
+    ]
+    answers = list(decode_all(COMPARE, requests, workers=min(_workers(workers), len(requests)))) if requests else []
+    same = {
+        request["number"]
+        for request, answer in answers
+        if not isinstance(answer, ImageError) and answer["same"] >= SAME
+    }
+    for n in sorted(same):
+        a, b = candidates[n]
         pairs = [(x, y) for x in groups[seen[firsts[a]]["sha256"]] for y in groups[seen[firsts[b]]["sha256"]]]
         for x, y in pairs:
             _enter("near-identical image", films[x], films[y], audit)
+
+
+def _workers(number: int) -> int:
+    return number or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else [0])
 
 
 def _near(hashes: NDArray[np.uint8], small: NDArray[np.int8]) -> NDArray[np.int64]:
