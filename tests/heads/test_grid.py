@@ -21,9 +21,7 @@ def problem(n: int = 60, *, seed: int = 0, multiclass: bool = False) -> tuple[Te
     """Features (n, 8) with signal for 3 findings, a fifth of the labels unknown; float64."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, 8)) * np.geomspace(0.1, 100, 8)
-    z = (x / np.geomspace(0.1, 100, 8)) @ np.random.default_rng(99).normal(size=(8, 3)) + rng.normal(
-        size=(n, 3)
-    )
+    z = (x / np.geomspace(0.1, 100, 8)) @ np.random.default_rng(99).normal(size=(8, 3)) + rng.normal(size=(n, 3))
     if multiclass:
         return torch.tensor(x), torch.eye(3, dtype=torch.float64)[torch.tensor(z.argmax(1))]
     y = (z > 0.5).astype(float)
@@ -31,9 +29,7 @@ def problem(n: int = 60, *, seed: int = 0, multiclass: bool = False) -> tuple[Te
     return torch.tensor(x), torch.tensor(y)
 
 
-def train_one(
-    kind: str, lr: float, settings: GridSettings, features: Tensor, targets: Tensor
-) -> dict[str, Tensor]:
+def train_one(kind: str, lr: float, settings: GridSettings, features: Tensor, targets: Tensor) -> dict[str, Tensor]:
     """One head, trained the plain way, to the end: the oracle of the grid."""
     known = ~targets.isnan().all(dim=1)
     features, targets = features[known], targets[known]

@@ -16,9 +16,7 @@ NAN = math.nan
 def test_multilabel_is_the_mean_over_known_cells(smoothing: float) -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(5, 3, generator=generator, dtype=torch.float64)
-    targets = torch.tensor(
-        [[1, 0, NAN], [NAN, NAN, NAN], [0, 0, 1], [1, NAN, 0], [NAN, 1, 1]], dtype=torch.float64
-    )
+    targets = torch.tensor([[1, 0, NAN], [NAN, NAN, NAN], [0, 0, 1], [1, NAN, 0], [NAN, 1, 1]], dtype=torch.float64)
     terms = []
     for row in range(5):
         for column in range(3):
