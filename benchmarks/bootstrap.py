@@ -46,9 +46,7 @@ def sklearn_replicate(labels: np.ndarray, scores: np.ndarray, weight: np.ndarray
 
 def main() -> None:
     """Time both, compare, print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--replicates", type=int, default=4, help="replicates given to scikit-learn")
     parser.add_argument("--repeats", type=int, default=7, help="full runs of ours; the median counts")
     options = parser.parse_args()

@@ -9,7 +9,7 @@ draw for a film is keyed by (seed, epoch, row) alone.
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,7 +121,9 @@ def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
     return batch
 
 
-def make_loader(dataset: ManifestDataset, batches: MicroBatches, *, workers: int, pin: bool = False) -> DataLoader[Any]:
+def make_loader(
+    dataset: ManifestDataset, batches: Iterable[list[Draw]], *, workers: int, pin: bool = False
+) -> DataLoader[Any]:
     """A loader over `batches`; with processes they start clean (forkserver), never forked from a threaded trainer."""
     context = None
     if workers:

@@ -166,11 +166,11 @@ def initialise_from(method: Any, source: str) -> tuple[str, ...]:
 def _evaluators(plan: Plan, run: RunFolder, *, probe: bool) -> list[Evaluator]:
     chosen: list[Evaluator] = []
     if hasattr(lookup(METHODS, plan.method, kind="method"), "reconstruct"):
-        from hilum.evaluate.sheets import reconstruction_sheets
+        from hilum.evaluation.sheets import reconstruction_sheets
 
         chosen.append(reconstruction_sheets(plan.labelled, run.path / "sheets", seed=plan.settings.seed))
     if probe:
-        from hilum.evaluate.online import online_probe
+        from hilum.evaluation.online import online_probe
 
         chosen.append(online_probe(plan.labelled, seed=plan.settings.seed))
     return chosen

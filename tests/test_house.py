@@ -29,8 +29,9 @@ ROOMS = [
     {"methods", "heads", "baselines"},
     {"optim", "distributed", "checkpoint", "encoder", "trainer"},
     {"results"},
-    {"evaluate"},
-    {"pretraining", "inspection", "doctor", "demo"},
+    {"evaluation"},
+    {"pretraining", "inspection", "checkup", "study"},
+    {"demonstration"},
     {"commands"},
     {"cli"},
 ]

@@ -87,9 +87,7 @@ def test_multipliers_reach_the_optimizer() -> None:
     optimizer = adamw(model, groups, lr=1.0, betas=(0.9, 0.95))
     set_learning_rate(optimizer, 8.0)
     rates = {
-        name: group["lr"]
-        for group, names in zip(optimizer.param_groups, groups, strict=True)
-        for name in names.names
+        name: group["lr"] for group, names in zip(optimizer.param_groups, groups, strict=True) for name in names.names
     }
     assert rates["patch_embed.proj.weight"] == 8.0 * 0.5**3
     assert rates["blocks.1.attn.qkv.weight"] == 8.0 * 0.5

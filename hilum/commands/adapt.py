@@ -71,7 +71,7 @@ def adapt(
     given = dict(locals())
     import sys
 
-    from hilum.evaluate.adaptation import Options, make_plan
+    from hilum.evaluation.adaptation import Options, make_plan
 
     plan = make_plan(Options(**{name: given[name] for name in Options.__dataclass_fields__}))
     if dry_run:
@@ -79,8 +79,8 @@ def adapt(
 
         sys.stdout.write(json.dumps(plan.to_json(), indent=2) + "\n")
         return out
-    from hilum.evaluate.features import Runner
-    from hilum.evaluate.run import run_adaptation
+    from hilum.evaluation.features import Runner
+    from hilum.evaluation.run import run_adaptation
 
     record = run_adaptation(plan, out, resume=resume, runner=Runner(device=device, workers=workers))
     sys.stdout.write(f"validation AUROC {record.validation['auroc']:.3f}; next: hilum evaluate {out} --data {data}\n")

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import inspect
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args, get_origin, get_type_hints
 
 from jsonargparse import ArgumentError, ArgumentParser
 
-from hilum.errors import ConfigError
+from hilum.errors import ConfigError, UserError
 
 
 def parse(verb: Callable[..., Any], argv: Sequence[str]) -> dict[str, Any]:
@@ -32,6 +33,15 @@ def parse(verb: Callable[..., Any], argv: Sequence[str]) -> dict[str, Any]:
     values = namespace.as_dict()
     values.pop("config", None)
     return values
+
+
+def run_script(function: Callable[..., Any]) -> None:
+    """Run a recipe from the shell: its signature is the command line, a user's fault one line on stderr."""
+    try:
+        function(**parse(function, sys.argv[1:]))
+    except UserError as error:
+        sys.stderr.write(f"{function.__name__}: {error}\n")
+        raise SystemExit(error.exit_code) from error
 
 
 def as_words(verb: Callable[..., Any], arguments: Mapping[str, Any]) -> list[str]:

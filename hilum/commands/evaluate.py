@@ -39,39 +39,24 @@ def evaluate(
     given = dict(locals())
     import shlex
     import sys
-    from pathlib import Path
 
     from hilum.commands.arguments import as_words
-    from hilum.evaluate.baseline_scores import baseline_scores, check_baselines
-    from hilum.evaluate.classifier import load_classifier
-    from hilum.evaluate.features import Runner
-    from hilum.evaluate.predict import films_to_judge, page_context, predict, summary
-    from hilum.evaluate.run import trained_patients
-    from hilum.manifest import Manifest
-    from hilum.results import against_baselines, classification_results, write_results
-    from hilum.run_folder import RunFolder
+    from hilum.evaluation.features import Runner
+    from hilum.evaluation.judge import judge
+    from hilum.evaluation.predict import summary
 
-    check_baselines(baselines)
-    if out is not None:
-        RunFolder(out)  # refuses a folder with something in it
-    trained, manifest, patients = load_classifier(run), Manifest.read(data), trained_patients(run)
-    films = films_to_judge(trained.record, manifest, split, views=views, patients=patients, allow_train=allow_train)
-    table = predict(trained, films, runner=Runner(device=device, batch_size=batch_size, workers=workers))
-    results = classification_results(
-        table,
-        thresholds=trained.record.thresholds,
+    judged = judge(
+        run,
+        data,
+        split=split,
+        out=out,
         draws=draws,
         seed=seed,
-        context={
-            **page_context(trained.record, run=run, data=data, digest=manifest.digest, split=split),
-            "command": f"hilum {shlex.join(as_words(evaluate, given))}",
-        },
+        views=views,
+        baselines=baselines,
+        allow_train=allow_train,
+        runner=Runner(device=device, batch_size=batch_size, workers=workers),
+        command=f"hilum {shlex.join(as_words(evaluate, given))}",
     )
-    results["notes"] = [*films.notes, *(f"{k}: {v}." for k, v in trained.record.threshold_notes.items())]
-    if baselines:
-        scores, notes = baseline_scores(baselines, trained.record, manifest, films, views=views, patients=patients)
-        results["baselines"] = against_baselines(table, scores, notes=notes, draws=draws, seed=seed)
-    folder = Path(out) if out is not None else Path(run) / f"evaluate-{split}-{manifest.digest[:8]}"
-    page = write_results(folder, results, table)["html"]
-    sys.stdout.write(f"{summary(results)}\n{page}\n")
-    return str(folder)
+    sys.stdout.write(f"{summary(judged.results)}\n{judged.page}\n")
+    return str(judged.folder)

@@ -39,9 +39,7 @@ def read_csv(path: Path) -> pd.DataFrame:
     except (pd.errors.ParserError, csv.Error) as error:
         raise ManifestError(f"not a readable CSV ({error})", where=path, fix="Check its quotes") from error
     except OSError as error:
-        raise ManifestError(
-            f"cannot be read ({error.strerror})", where=path, fix="Give a readable CSV"
-        ) from error
+        raise ManifestError(f"cannot be read ({error.strerror})", where=path, fix="Give a readable CSV") from error
     return table
 
 

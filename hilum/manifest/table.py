@@ -190,9 +190,7 @@ def _digest(table: pd.DataFrame, columns: list[str]) -> str:
     for name in columns:
         column = table[name]
         if pd.api.types.is_numeric_dtype(column.dtype):
-            body = np.ascontiguousarray(
-                column.to_numpy(dtype="<f8") + 0.0
-            ).tobytes()  # + 0.0: -0.0 becomes 0.0
+            body = np.ascontiguousarray(column.to_numpy(dtype="<f8") + 0.0).tobytes()  # + 0.0: -0.0 becomes 0.0
         else:
             body = "\0".join(column).encode()
         total.update(f"{name}\0{len(body)}\0".encode())

@@ -67,9 +67,7 @@ class Bootstrap:
         """One finding's metric with its percentile interval."""
         row = self.findings.index(finding)
         reason = self.reasons[row] or (NO_THRESHOLD if np.isnan(self.points[metric][row]) else "")
-        return self._estimate(
-            self.points[metric][row], self.replicates[metric][row], self.counts[row], reason
-        )
+        return self._estimate(self.points[metric][row], self.replicates[metric][row], self.counts[row], reason)
 
     def macro(self, metric: str) -> Estimate:
         """The mean over the defined findings with its percentile interval."""
@@ -170,9 +168,7 @@ def difference(first: Bootstrap, second: Bootstrap, metric: str, finding: str | 
     """
     if first.pairing != second.pairing or first.findings != second.findings:
         raise ValueError(NOT_PAIRED)
-    one, two = (
-        run.macro(metric) if finding is None else run.estimate(metric, finding) for run in (first, second)
-    )
+    one, two = (run.macro(metric) if finding is None else run.estimate(metric, finding) for run in (first, second))
     if one.value is None or two.value is None:
         return Difference(None, None, None, None, 0, one.reason or two.reason)
     if finding is None:
@@ -280,9 +276,7 @@ def _thresholds(values: Sequence[float | None], findings: Sequence[str]) -> Floa
 
 def _counts(known: NDArray[np.bool_], positive: NDArray[np.bool_], patient: NDArray[np.intp]) -> Counts:
     any_known = known.any(axis=1)
-    return Counts(
-        int(any_known.sum()), int(np.unique(patient[any_known]).size), int(positive.any(axis=1).sum())
-    )
+    return Counts(int(any_known.sum()), int(np.unique(patient[any_known]).size), int(positive.any(axis=1).sum()))
 
 
 def _digest(ids: NDArray[np.str_], labels_per_patient: Floats, draws: int, seed: int) -> str:

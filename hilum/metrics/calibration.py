@@ -62,9 +62,7 @@ def reliability_curve(
     score_sum = np.bincount(where, weights=weight * score, minlength=edges.size + 1)
     positives = np.bincount(where, weights=weight * positive, minlength=edges.size + 1)
     full = films > 0
-    return Reliability(
-        score_sum[full] / films[full], positives[full] / films[full], films[full].astype(np.int64)
-    )
+    return Reliability(score_sum[full] / films[full], positives[full] / films[full], films[full].astype(np.int64))
 
 
 def expected_calibration_error(

@@ -49,9 +49,7 @@ class Difference:
         return asdict(self)
 
 
-def percentile_interval(
-    replicates: NDArray[np.float64], confidence: float
-) -> tuple[float | None, float | None, int]:
+def percentile_interval(replicates: NDArray[np.float64], confidence: float) -> tuple[float | None, float | None, int]:
     """Percentile interval of a statistic's bootstrap replicates (Efron 1979).
 
     Args:

@@ -34,8 +34,7 @@ def judged(
     weight = np.ones(label.shape, dtype=np.int64) if counts is None else whole_counts(counts)
     if label.ndim != 1 or label.shape != score.shape or label.shape != weight.shape:
         raise ValueError(
-            "labels, scores and counts must be vectors of one length, "
-            f"got {label.shape}, {score.shape}, {weight.shape}"
+            f"labels, scores and counts must be vectors of one length, got {label.shape}, {score.shape}, {weight.shape}"
         )
     known = ~np.isnan(label)
     if not np.isin(label[known], (0.0, 1.0)).all():

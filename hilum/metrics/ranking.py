@@ -42,11 +42,7 @@ def passed(labels: ArrayLike, scores: ArrayLike, counts: ArrayLike | None = None
     positive, score, weight = judged(labels, scores, counts)
     order = np.argsort(-score, kind="stable")
     score, positive, weight = score[order], positive[order], weight[order]
-    ends = (
-        np.flatnonzero(np.append(score[1:] != score[:-1], True))
-        if score.size
-        else np.empty(0, dtype=np.int64)
-    )
+    ends = np.flatnonzero(np.append(score[1:] != score[:-1], True)) if score.size else np.empty(0, dtype=np.int64)
     return Passed(score[ends], np.cumsum(weight * positive)[ends], np.cumsum(weight * ~positive)[ends])
 
 
@@ -92,9 +88,7 @@ def roc_curve(labels: ArrayLike, scores: ArrayLike, counts: ArrayLike | None = N
     )
 
 
-def precision_recall_curve(
-    labels: ArrayLike, scores: ArrayLike, counts: ArrayLike | None = None
-) -> Curve | None:
+def precision_recall_curve(labels: ArrayLike, scores: ArrayLike, counts: ArrayLike | None = None) -> Curve | None:
     """Precision-recall curve: x = recall (rising), y = precision; None without both classes."""
     score, tp, fp = passed(labels, scores, counts)
     if not _both_classes(tp, fp):

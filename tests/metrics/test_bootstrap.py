@@ -77,9 +77,7 @@ def test_macro_is_the_mean_of_the_defined_findings_in_the_same_replicate() -> No
     assert macro.n == int((~np.isnan(labels[:, :2])).any(axis=1).sum())
 
 
-@pytest.mark.parametrize(
-    ("value", "reason"), [(0.0, "no positives"), (1.0, "no negatives"), (np.nan, "no labels")]
-)
+@pytest.mark.parametrize(("value", "reason"), [(0.0, "no positives"), (1.0, "no negatives"), (np.nan, "no labels")])
 def test_a_finding_without_both_classes_is_undefined_with_its_counts(value: float, reason: str) -> None:
     labels, scores, patients = make()
     labels[:, 1] = value
@@ -126,9 +124,7 @@ def test_copies_of_a_patients_image_do_not_narrow_the_interval() -> None:
         findings=["Mass"],
         draws=300,
     ).estimate("auroc", "Mass")
-    assert (thrice.value, thrice.low, thrice.high) == pytest.approx(
-        (once.value, once.low, once.high), abs=1e-15
-    )
+    assert (thrice.value, thrice.low, thrice.high) == pytest.approx((once.value, once.low, once.high), abs=1e-15)
     assert (thrice.n, thrice.n_patients) == (300, 100)
 
 

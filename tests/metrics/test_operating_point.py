@@ -26,13 +26,9 @@ def test_equal_scikit_learn(seed: int, threshold: float) -> None:
     called = scores >= threshold
     kind = {"sample_weight": counts}
     at = {"threshold": threshold}
-    assert accuracy(labels, scores, counts, **at) == pytest.approx(
-        accuracy_score(labels, called, **kind), abs=1e-12
-    )
+    assert accuracy(labels, scores, counts, **at) == pytest.approx(accuracy_score(labels, called, **kind), abs=1e-12)
     assert f1(labels, scores, counts, **at) == pytest.approx(f1_score(labels, called, **kind), abs=1e-12)
-    assert sensitivity(labels, scores, counts, **at) == pytest.approx(
-        recall_score(labels, called, **kind), abs=1e-12
-    )
+    assert sensitivity(labels, scores, counts, **at) == pytest.approx(recall_score(labels, called, **kind), abs=1e-12)
     assert specificity(labels, scores, counts, **at) == pytest.approx(
         recall_score(labels, called, pos_label=0, **kind), abs=1e-12
     )
@@ -62,9 +58,7 @@ def test_best_threshold_reaches_the_largest_f1_of_an_exhaustive_search(seed: int
     assert threshold is not None
     values = {cut: oracle.f1(list(labels), list(scores), cut) for cut in scores}
     assert f1(labels, scores, threshold=threshold) == pytest.approx(max(values.values()), abs=1e-12)
-    best = max(
-        cut for cut, value in values.items() if value == pytest.approx(max(values.values()), abs=1e-12)
-    )
+    best = max(cut for cut, value in values.items() if value == pytest.approx(max(values.values()), abs=1e-12))
     assert ((scores >= threshold) == (scores >= best)).all()
 
 

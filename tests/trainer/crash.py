@@ -17,7 +17,7 @@ POINTS = {
     "save": ("hilum.checkpoint", "save_file"),  # between the files of a checkpoint
     "rename": ("hilum.checkpoint", "os.replace"),  # all written, not yet in place
     "retain": ("hilum.checkpoint", "retain"),  # in place, the old one not yet gone
-    "evaluation": ("hilum.evaluate.sheets", "Image.fromarray"),
+    "evaluation": ("hilum.evaluation.sheets", "Image.fromarray"),
     "film": ("hilum.films", "FilmStore.film"),  # anywhere inside an epoch
 }
 

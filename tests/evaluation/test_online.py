@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from hilum.encoder import Encoder
-from hilum.evaluate.online import KNN, LINEAR, online_probe
+from hilum.evaluation.online import KNN, LINEAR, online_probe
 from hilum.manifest import Manifest
 
 

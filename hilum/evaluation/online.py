@@ -18,8 +18,8 @@ from torch import nn
 
 from hilum.encoder import Pool
 from hilum.errors import ManifestError
-from hilum.evaluate.features import Runner, pooled, run_films
-from hilum.evaluate.films import LabelledFilms, labelled_films
+from hilum.evaluation.features import Runner, pooled, run_films
+from hilum.evaluation.films import LabelledFilms, labelled_films
 from hilum.films import FilmStore
 from hilum.heads.choose import macro_auroc
 from hilum.heads.grid import GridSettings, train_grid

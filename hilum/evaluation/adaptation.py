@@ -12,10 +12,10 @@ from typing import Any, Final, Literal
 from hilum.config import TrainSettings, override, to_json
 from hilum.encoder import Encoder, Pool, load
 from hilum.errors import ConfigError
-from hilum.evaluate.classifier import Mode, Record, random_backbone
-from hilum.evaluate.features import weights_digest
-from hilum.evaluate.films import LabelledFilms, labelled_films
-from hilum.evaluate.finetune import Config
+from hilum.evaluation.classifier import Mode, Record, random_backbone
+from hilum.evaluation.features import weights_digest
+from hilum.evaluation.films import LabelledFilms, labelled_films
+from hilum.evaluation.finetune import Config
 from hilum.heads import HEADS
 from hilum.heads.choose import check_choosable
 from hilum.heads.grid import DEFAULT_LRS, GridSettings

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hilum.schema import Preprocessing
 
 if TYPE_CHECKING:
-    from hilum.evaluate.classifier import Record
+    from hilum.evaluation.classifier import Record
 
 
 def classifier_card(record: Record, preprocessing: Preprocessing) -> str:

@@ -11,9 +11,9 @@ import pytest
 
 from hilum.encoder import Encoder
 from hilum.errors import ConfigError, ManifestError
-from hilum.evaluate.classifier import Record, TrainedClassifier, build_classifier
-from hilum.evaluate.features import Runner
-from hilum.evaluate.predict import films_to_judge, predict
+from hilum.evaluation.classifier import Record, TrainedClassifier, build_classifier
+from hilum.evaluation.features import Runner
+from hilum.evaluation.predict import films_to_judge, predict
 from hilum.manifest import Manifest
 
 RECORD = Record(("Mass", "Effusion"))

@@ -13,9 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hilum.errors import ConfigError, ManifestError
-from hilum.evaluate.classifier import Record, TrainedClassifier
-from hilum.evaluate.features import Runner
-from hilum.evaluate.finetune import classifier_scores
+from hilum.evaluation.classifier import Record, TrainedClassifier
+from hilum.evaluation.features import Runner
+from hilum.evaluation.finetune import classifier_scores
 from hilum.films import FilmStore
 from hilum.labels import LabelPolicy, targets_of
 from hilum.manifest import Manifest, same_patient

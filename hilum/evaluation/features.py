@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hilum.encoder import Encoder, Pool, pool_tokens
-from hilum.evaluate.classifier import feature_width
+from hilum.evaluation.classifier import feature_width
 from hilum.films import FilmStore
 from hilum.loader import ManifestDataset, make_loader
 from hilum.manifest import Manifest
@@ -80,7 +80,7 @@ def run_films(
     device, count = runner.torch_device, len(films)
     ids = [str(row) for row in range(count)]
     dataset = ManifestDataset(films, ids, EvaluationView(preprocessing), seed=0)
-    batches: Any = [
+    batches = [
         [(0, row) for row in range(start, min(start + runner.batch_size, count))]
         for start in range(0, count, runner.batch_size)
     ]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from hilum.encoder import Encoder
-from hilum.evaluate.features import Runner, extract_features, weights_digest
+from hilum.evaluation.features import Runner, extract_features, weights_digest
 from hilum.films import decode
 from hilum.manifest import Manifest
 

@@ -9,7 +9,7 @@ import torch
 
 from hilum.encoder import Encoder
 from hilum.errors import CheckpointError
-from hilum.evaluate.classifier import (
+from hilum.evaluation.classifier import (
     Record,
     TrainedClassifier,
     build_classifier,

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from hilum.encoder import Encoder
 from hilum.errors import ConfigError
-from hilum.evaluate.classifier import Classifier, Record, build_classifier
-from hilum.evaluate.features import Runner, run_films
-from hilum.evaluate.films import LabelledFilms
+from hilum.evaluation.classifier import Classifier, Record, build_classifier
+from hilum.evaluation.features import Runner, run_films
+from hilum.evaluation.films import LabelledFilms
 from hilum.films import FilmStore
 from hilum.heads.choose import macro_auroc
 from hilum.heads.grid import GridSettings, train_grid

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from hilum.baselines import BASELINES, Labelled, fit_baseline
 from hilum.errors import ManifestError
-from hilum.evaluate.classifier import Record
-from hilum.evaluate.predict import Films
+from hilum.evaluation.classifier import Record
+from hilum.evaluation.predict import Films
 from hilum.films import FilmStore
 from hilum.labels import LabelPolicy, targets_of
 from hilum.lookup import lookup

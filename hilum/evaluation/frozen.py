@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from hilum.encoder import Encoder
-from hilum.evaluate.classifier import Classifier, Record
-from hilum.evaluate.features import Runner, extract_features
-from hilum.evaluate.films import LabelledFilms
+from hilum.evaluation.classifier import Classifier, Record
+from hilum.evaluation.features import Runner, extract_features
+from hilum.evaluation.films import LabelledFilms
 from hilum.heads.grid import EpochHook, GridResult, GridSettings, train_grid
 from hilum.heads.targets import probabilities
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from hilum import checkpoint as ckpt
 from hilum.errors import ConfigError, DivergedError
-from hilum.evaluate.adaptation import Plan
-from hilum.evaluate.classifier import Classifier, Record, TrainedClassifier, describe
-from hilum.evaluate.features import Runner
-from hilum.evaluate.finetune import BEST, classifier_scores, fine_tune_method, start_at_probe, validation
-from hilum.evaluate.frozen import train_frozen
+from hilum.evaluation.adaptation import Plan
+from hilum.evaluation.classifier import Classifier, Record, TrainedClassifier, describe
+from hilum.evaluation.features import Runner
+from hilum.evaluation.finetune import BEST, classifier_scores, fine_tune_method, start_at_probe, validation
+from hilum.evaluation.frozen import train_frozen
 from hilum.films import FilmStore
 from hilum.heads.choose import choose_thresholds, macro_auroc
 from hilum.labels import fraction_record

@@ -18,7 +18,7 @@ from hilum.checkpoint import CONFIG, WEIGHTS, check_fit, load_checkpoint, read_c
 from hilum.config import override, to_json
 from hilum.encoder import Pool, pool_tokens
 from hilum.errors import CheckpointError
-from hilum.evaluate.card import classifier_card
+from hilum.evaluation.card import classifier_card
 from hilum.heads import HEADS
 from hilum.labels import Targets
 from hilum.lookup import lookup

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hilum.errors import CheckpointError, ConfigError, ManifestError
-from hilum.evaluate.adaptation import Options, make_plan
+from hilum.evaluation.adaptation import Options, make_plan
 from hilum.manifest import Manifest
 
 

@@ -13,10 +13,10 @@ import torch
 
 from hilum.encoder import Encoder
 from hilum.errors import ConfigError
-from hilum.evaluate.classifier import Record
-from hilum.evaluate.features import Runner
-from hilum.evaluate.films import labelled_films
-from hilum.evaluate.finetune import (
+from hilum.evaluation.classifier import Record
+from hilum.evaluation.features import Runner
+from hilum.evaluation.films import labelled_films
+from hilum.evaluation.finetune import (
     BEST,
     MIXUP,
     Config,

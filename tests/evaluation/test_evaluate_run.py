@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from hilum.cli import main
-from hilum.evaluate.classifier import load_classifier
+from hilum.evaluation.classifier import load_classifier
 from hilum.manifest import Manifest
 
 

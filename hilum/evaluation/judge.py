@@ -1,0 +1,70 @@
+"""Judge a trained classifier on a split: predictions, numbers with intervals, baselines, and the results page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hilum.evaluation.baseline_scores import baseline_scores, check_baselines
+from hilum.evaluation.classifier import load_classifier
+from hilum.evaluation.features import Runner
+from hilum.evaluation.predict import films_to_judge, page_context, predict
+from hilum.evaluation.run import trained_patients
+from hilum.manifest import Manifest
+from hilum.results import against_baselines, classification_results, write_results
+from hilum.run_folder import RunFolder
+from hilum.schema import Split
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What judging gave: the numbers, the predictions they come from, and where they were written."""
+
+    folder: Path
+    page: Path
+    results: dict[str, Any]
+    predictions: pd.DataFrame
+
+
+def judge(
+    run: str,
+    data: str,
+    *,
+    split: Split = "test",
+    out: str | None = None,
+    draws: int = 1000,
+    seed: int = 0,
+    views: tuple[str, ...] = (),
+    baselines: Sequence[str] = (),
+    allow_train: bool = False,
+    runner: Runner | None = None,
+    command: str = "",
+) -> Judged:
+    """Predict a split and write results.html, .md, .json and predictions.parquet; arguments as of `hilum evaluate`.
+
+    Raises:
+        ConfigError: an unknown name, a non-empty `out`, or patients of the training among those to be judged.
+        CheckpointError: `run` holds no classifier.
+        ManifestError: no films to judge.
+    """
+    check_baselines(baselines)
+    if out is not None:
+        RunFolder(out)  # refuses a folder with something in it
+    trained, manifest, patients = load_classifier(run), Manifest.read(data), trained_patients(run)
+    films = films_to_judge(trained.record, manifest, split, views=views, patients=patients, allow_train=allow_train)
+    table = predict(trained, films, runner=runner)
+    context = page_context(trained.record, run=run, data=data, digest=manifest.digest, split=split)
+    results = classification_results(
+        table, thresholds=trained.record.thresholds, draws=draws, seed=seed, context={**context, "command": command}
+    )
+    results["notes"] = [*films.notes, *(f"{k}: {v}." for k, v in trained.record.threshold_notes.items())]
+    if baselines:
+        scores, notes = baseline_scores(baselines, trained.record, manifest, films, views=views, patients=patients)
+        results["baselines"] = against_baselines(table, scores, notes=notes, draws=draws, seed=seed)
+    folder = Path(out) if out is not None else Path(run) / f"evaluate-{split}-{manifest.digest[:8]}"
+    page = write_results(folder, results, table)["html"]
+    return Judged(folder, page, results, table)
