@@ -81,6 +81,8 @@ def make_plan(
         )
     config = override(presets[preset or method], method_options, where="--set")
     resolved = override(TrainSettings(), settings, where="settings")
+    with torch.device("meta"):
+        lookup(METHODS, method, kind="method")(config)  # an architecture that cannot be built is refused here, for free
     everything = Manifest.read(data).select(views=list(views) or None)
     films = everything.select(split="train")
     if not len(films) and not (everything.table["split"] != "").any():
