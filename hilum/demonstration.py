@@ -20,7 +20,6 @@ from hilum.errors import UserError
 from hilum.run_folder import RunFolder, write_atomic
 from hilum.study import Answer, Question, as_markdown, run_study
 
-
 KEY = "00" * 32  # ids of people are hashed with a secret key; the phantom's are nobody's, and the demo repeats itself
 
 
