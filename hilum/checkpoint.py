@@ -23,7 +23,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from hilum.errors import CheckpointError, UserError
 from hilum.run_folder import sync_folder
@@ -163,29 +163,6 @@ def retain(run: Path, keep: int) -> None:
         shutil.rmtree(old)
     for partial in (run / "checkpoints").glob(".*.partial"):
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def check_fit(module: nn.Module, weights: Mapping[str, Tensor], *, where: Path) -> None:
-    """Check that weights fit a module exactly, before anything is loaded; the first misfits are named.
-
-    Raises:
-        CheckpointError: a tensor is missing, unexpected, or of another shape.
-    """
-    own = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-    wrong = [f"{name} (missing)" for name in own if name not in weights]
-    wrong += [f"{name} (not in the model)" for name in weights if name not in own]
-    wrong += [
-        f"{name} ({tuple(weights[name].shape)} instead of {shape})"
-        for name, shape in own.items()
-        if name in weights and tuple(weights[name].shape) != shape
-    ]
-    if wrong:
-        shown = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
-        raise CheckpointError(
-            f"holds another architecture: {shown}",
-            where=where,
-            fix="Choose the model the checkpoint was made with",
-        )
 
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -17,9 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hilum.checkpoint import CONFIG, WEIGHTS, check_fit, file_digest, load_checkpoint, read_config, save_checkpoint
+from hilum.checkpoint import CONFIG, WEIGHTS, file_digest, load_checkpoint, read_config, save_checkpoint
 from hilum.config import override
 from hilum.errors import CheckpointError
+from hilum.models.fill import fill
 from hilum.models.pretrained import load_backbone
 from hilum.models.vit import VisionTransformer, ViTConfig
 from hilum.schema import Preprocessing
@@ -132,8 +133,7 @@ def load(source: str | Path) -> Encoder:
         )
     weights, config = load_checkpoint(folder)
     model = VisionTransformer(override(ViTConfig(), config["architecture"], where=str(folder / CONFIG)))
-    check_fit(model, weights, where=folder / WEIGHTS)
-    model.load_state_dict(weights)
+    fill(model, weights, where=folder / WEIGHTS)
     return Encoder(model, Preprocessing.from_json(config["preprocessing"]), config.get("origin"))
 
 

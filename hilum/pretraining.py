@@ -19,8 +19,8 @@ from hilum.films import FilmStore
 from hilum.lookup import lookup
 from hilum.manifest import Manifest
 from hilum.methods import METHODS
+from hilum.models.fill import fill
 from hilum.models.positions import resize_table
-from hilum.models.pretrained import fill
 from hilum.run_folder import LOG, RunFolder
 from hilum.trainer import Evaluator, TrainingFilms, fit, total_steps
 

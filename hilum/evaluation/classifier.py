@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from hilum.checkpoint import CONFIG, WEIGHTS, check_fit, load_checkpoint, read_config, save_checkpoint
+from hilum.checkpoint import CONFIG, WEIGHTS, load_checkpoint, read_config, save_checkpoint
 from hilum.config import override, to_json
 from hilum.encoder import Pool, pool_tokens
 from hilum.errors import CheckpointError
@@ -22,6 +22,7 @@ from hilum.evaluation.card import classifier_card
 from hilum.heads import HEADS
 from hilum.labels import Targets
 from hilum.lookup import lookup
+from hilum.models.fill import fill
 from hilum.models.vit import VisionTransformer, ViTConfig
 from hilum.schema import Preprocessing
 
@@ -131,8 +132,7 @@ def load_classifier(source: str | Path) -> TrainedClassifier:
     record = _record(config)
     architecture = override(ViTConfig(), config["architecture"], where=str(folder / CONFIG))
     model = build_classifier(architecture, record)
-    check_fit(model, weights, where=folder / WEIGHTS)
-    model.load_state_dict(weights)
+    fill(model, weights, where=folder / WEIGHTS)
     return TrainedClassifier(model.eval(), Preprocessing.from_json(config["preprocessing"]), record)
 
 

@@ -20,6 +20,7 @@ from hilum.evaluation.frozen import train_frozen
 from hilum.films import FilmStore
 from hilum.heads.choose import choose_thresholds, macro_auroc
 from hilum.labels import fraction_record
+from hilum.models.fill import fill
 from hilum.progress import ProgressBar
 from hilum.run_folder import LOG, RunFolder, write_atomic
 from hilum.trainer import TrainingFilms, fit, total_steps
@@ -140,8 +141,7 @@ def _fine_tuned(plan: Plan, run: RunFolder, runner: Runner, resume: bool) -> Tra
         )
     best = run.path / "checkpoints" / "best"
     weights, _ = ckpt.load_checkpoint(best)
-    ckpt.check_fit(method, weights, where=best)
-    method.load_state_dict(weights)
+    fill(method, weights, where=best)
     classifier = method.classifier.to(runner.torch_device).eval()
     scores = classifier_scores(
         classifier, FilmStore(plan.val.manifest), plan.encoder.preprocessing, options.targets, runner

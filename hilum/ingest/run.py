@@ -32,6 +32,7 @@ from hilum.ingest.table import FilmTable, read_table
 from hilum.lookup import unknown_name
 from hilum.manifest import FILE_NAMES, Manifest, assign_splits
 from hilum.progress import ProgressBar
+from hilum.run_folder import write_atomic
 from hilum.schema import SPLITS
 
 TASK = "hilum.dicom.store:store_film"
@@ -303,10 +304,10 @@ def _write(
         "digest": manifest.split_digest,
         "counts": counts,
     }
-    _write_text(out / "split.json", json.dumps(split, indent=1))
+    write_atomic(out / "split.json", json.dumps(split, indent=1))
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([("file", "reason"), *refused.items()])
-    _write_text(out / "refused.csv", text.getvalue())
+    write_atomic(out / "refused.csv", text.getvalue())
     record = {
         "settings": settings,
         "versions": {"hilum": __version__} | {name: version(name) for name in VERSIONS},
@@ -317,14 +318,8 @@ def _write(
         },
         "manifest_digest": manifest.digest,
     }
-    _write_text(out / "prepare.json", json.dumps(record, indent=1))
+    write_atomic(out / "prepare.json", json.dumps(record, indent=1))
     manifest.write(out)
-
-
-def _write_text(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
 
 
 def _forget(out: Path, new_out: bool, new_key: Path | None) -> None:

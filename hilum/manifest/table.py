@@ -7,8 +7,7 @@ In memory every text column is text with "" for blank, ids included ("00123" sta
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +20,7 @@ from hilum.errors import ManifestError
 from hilum.lookup import unknown_name
 from hilum.manifest.file import read_csv, read_parquet
 from hilum.manifest.rules import checked
+from hilum.run_folder import write_atomic
 from hilum.schema import LABEL_PREFIX, SPLITS, TIME_PREFIX, VIEWS, label_column
 
 FILE_NAMES = ("manifest.parquet", "manifest.csv")  # looked for in this order
@@ -72,17 +72,9 @@ class Manifest:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / FILE_NAMES[0]
-        handle, temporary = tempfile.mkstemp(prefix=".manifest-", dir=folder)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                table.to_parquet(file, index=False)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)  # mkstemp gives 0600; a data folder is usually shared
-            os.replace(temporary, target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        content = io.BytesIO()
+        table.to_parquet(content, index=False)
+        write_atomic(target, content.getvalue())
         return target
 
     def __len__(self) -> int:

@@ -24,9 +24,10 @@ from hilum.errors import ConfigError
 from hilum.losses.reconstruction import masked_patch_loss, patch_statistics
 from hilum.methods.method import Output
 from hilum.models.decoder import MaskedDecoder
+from hilum.models.fill import fill, fits
 from hilum.models.masking import order_by_noise, visible_count
 from hilum.models.patches import grid_of, patchify, unpatchify
-from hilum.models.pretrained import fill, fits, read_mae
+from hilum.models.pretrained import read_mae
 from hilum.models.vit import VisionTransformer, ViTConfig, vit_config
 from hilum.schema import IMAGE, MASK_NOISE, Preprocessing
 from hilum.transforms.image import denormalise, normalise

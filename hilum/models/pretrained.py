@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hilum.errors import CheckpointError
+from hilum.models.fill import fill
 from hilum.models.positions import resize_table, sincos_table
 from hilum.models.unpickle import read_pickle
 from hilum.models.vit import VisionTransformer, ViTConfig
@@ -107,45 +108,6 @@ def read_mae(path: str | Path, *, heads: int | None = None) -> Pretrained:
         else:
             dropped.append((original, "no part of an encoder, decoder or head of MAE"))
     return Pretrained(_config_of(backbone, heads, path), backbone, decoder, head, tuple(dropped))
-
-
-def fits(module: nn.Module, weights: Mapping[str, Tensor]) -> bool:
-    """Whether `weights` name every tensor of `module`, no other, each in its shape."""
-    return not _misfits(module, weights)
-
-
-def fill(module: nn.Module, weights: Mapping[str, Tensor], *, where: str | Path) -> None:
-    """Copy `weights` into `module`; every tensor of it must be given, in its shape, and nothing else.
-
-    Raises:
-        CheckpointError: names the first few that are missing, superfluous or of another shape; nothing is
-            copied.
-    """
-    faults = _misfits(module, weights)
-    if faults:
-        more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
-        raise CheckpointError(
-            f"does not fill the network: {'; '.join(faults[:3])}{more}",
-            where=where,
-            fix="Choose the model size, image size, patch size and channels that the file was trained with",
-        )
-    module.load_state_dict(dict(weights))
-
-
-def _misfits(module: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
-    """Every difference between what `module` needs and what `weights` give."""
-    faults = []
-    wanted = module.state_dict()
-    for key, tensor in wanted.items():
-        if key not in weights:
-            faults.append(f"{key} is missing")
-        elif weights[key].shape != tensor.shape:
-            faults.append(f"{key} is {tuple(weights[key].shape)} and must be {tuple(tensor.shape)}")
-        elif not weights[key].is_floating_point():
-            faults.append(f"{key} holds {weights[key].dtype}")
-        elif not bool(torch.isfinite(weights[key]).all()):
-            faults.append(f"{key} holds values that are not finite")
-    return faults + [f"{key} has no place" for key in weights if key not in wanted]
 
 
 def _weights(path: str | Path) -> dict[str, Tensor]:

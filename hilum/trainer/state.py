@@ -15,6 +15,7 @@ from hilum import checkpoint as ckpt
 from hilum import distributed as dist
 from hilum.config import TrainSettings
 from hilum.models.ema import Ema
+from hilum.models.fill import check_fit
 from hilum.run_folder import RunFolder
 
 
@@ -66,7 +67,7 @@ class Training:
         """
         weights, _ = ckpt.load_checkpoint(folder)
         saved = ckpt.load_resume(folder)
-        ckpt.check_fit(self.method, weights, where=folder / ckpt.WEIGHTS)
+        check_fit(self.method, weights, where=folder / ckpt.WEIGHTS)
         dist.scatter_model(self.method, weights)
         dist.scatter_optimizer(self.method, self.optimizer, saved.optimizer)
         if self.average is not None:

@@ -1,0 +1,55 @@
+"""Weights into a network: all of them, in their shapes, or none and a word about which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from hilum.errors import CheckpointError
+
+
+def fits(module: nn.Module, weights: Mapping[str, Tensor]) -> bool:
+    """Whether `weights` name every tensor of `module`, no other, each in its shape."""
+    return not _misfits(module, weights)
+
+
+def fill(module: nn.Module, weights: Mapping[str, Tensor], *, where: str | Path) -> None:
+    """Copy `weights` into `module`; every tensor of it must be given, in its shape, and nothing else.
+
+    Raises:
+        CheckpointError: names the first few that are missing, superfluous or of another shape; nothing is
+            copied.
+    """
+    check_fit(module, weights, where=where)
+    module.load_state_dict(dict(weights))
+
+
+def check_fit(module: nn.Module, weights: Mapping[str, Tensor], *, where: str | Path) -> None:
+    """The check of `fill` alone, for weights that are loaded another way (into shards, say)."""
+    faults = _misfits(module, weights)
+    if faults:
+        more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
+        raise CheckpointError(
+            f"holds another architecture: {'; '.join(faults[:3])}{more}",
+            where=where,
+            fix="Choose the model size, image size, patch size and channels that the file was trained with",
+        )
+
+
+def _misfits(module: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
+    """Every difference between what `module` needs and what `weights` give."""
+    faults = []
+    wanted = module.state_dict()
+    for key, tensor in wanted.items():
+        if key not in weights:
+            faults.append(f"{key} is missing")
+        elif weights[key].shape != tensor.shape:
+            faults.append(f"{key} is {tuple(weights[key].shape)} and must be {tuple(tensor.shape)}")
+        elif not weights[key].is_floating_point():
+            faults.append(f"{key} holds {weights[key].dtype}")
+        elif not bool(torch.isfinite(weights[key]).all()):
+            faults.append(f"{key} holds values that are not finite")
+    return faults + [f"{key} has no place" for key in weights if key not in wanted]
