@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,14 @@ VERBS = {
     "demo": ("hilum.commands.demo:demo", "the whole road on synthetic films, in minutes"),
 }
 
+PLACE_ERRORS = {  # what the system says of a place, wherever in the work it says so
+    errno.ENOSPC: "Free disk space, then go on with --resume",
+    errno.EDQUOT: "The disk quota is used up: free space, then go on with --resume",
+    errno.EACCES: "Choose a place you may read and write",
+    errno.EROFS: "Choose a place that can be written",
+    errno.ENOENT: "Check that the folder exists and can be written",
+}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; faults of the user end in one line on stderr and a non-zero exit code."""
@@ -39,12 +48,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         sys.stderr.write(f"hilum {words[0]}: {error}\n")
         return error.exit_code
-    except KeyboardInterrupt:
-        sys.stderr.write(f"hilum {words[0]}: interrupted.\n")
-        return 130
     except BrokenPipeError:  # `hilum info X | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in PLACE_ERRORS:
+            raise  # a fault of ours: the traceback is for us
+        sys.stderr.write(
+            f"hilum {words[0]}: {error.filename or 'a file'}: {error.strerror}. {PLACE_ERRORS[error.errno]}\n"
+        )
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write(f"hilum {words[0]}: interrupted.\n")
+        return 130
 
 
 def _run(verb: str, words: Sequence[str]) -> int:

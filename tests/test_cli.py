@@ -128,6 +128,10 @@ def test_wrong_words_are_named(words: list[str], parts: list[str], capsys: pytes
     refused(capsys, words, *parts)
 
 
+def test_a_place_that_cannot_be_written(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    refused(capsys, pretrain(data, Path("/proc/nothing-can-be-made-here")), "/proc/nothing-can-be-made-here")
+
+
 def test_dry_run_writes_nothing(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(pretrain(data, tmp_path / "run", "--dry-run")) == 0
     said = capsys.readouterr().out
