@@ -105,18 +105,19 @@ def pool_tokens(tokens: Tensor, prefix: int, pool: Pool) -> Tensor:
     return tokens[:, 0] if pool == "cls" else torch.cat([tokens[:, 0], patches], dim=1)
 
 
-def load(source: str | Path) -> Encoder:
+def load(source: str | Path, *, heads: int | None = None) -> Encoder:
     """Load an encoder.
 
     Args:
         source: a run folder (its exported encoder), an encoder folder, or a released MAE checkpoint file.
+        heads: attention heads of a released file, which no tensor tells; width // 64 where omitted.
 
     Raises:
         CheckpointError: nothing there, damaged, of another kind, or only partly used; the message says which.
     """
     path = Path(source)
     if path.is_file():
-        return _load_released(path)
+        return _load_released(path, heads)
     folder = path / "encoder" if (path / "encoder" / CONFIG).is_file() else path
     if not (folder / WEIGHTS).is_file():
         raise CheckpointError(
@@ -137,9 +138,9 @@ def load(source: str | Path) -> Encoder:
     return Encoder(model, Preprocessing.from_json(config["preprocessing"]), config.get("origin"))
 
 
-def _load_released(path: Path) -> Encoder:
+def _load_released(path: Path, heads: int | None) -> Encoder:
     """An encoder from a file in one of MAE's layouts, with MAE's own normalisation."""
-    model, file = load_backbone(path)
+    model, file = load_backbone(path, heads=heads)
     channels = file.config.channels
     if channels not in (1, 3):
         raise CheckpointError(f"takes {channels} input channels", where=path, fix="Give an encoder of 1 or 3 channels")

@@ -1,0 +1,76 @@
+"""An encoder travels with its transform: saved, loaded, embedded; released MAE files come in by the same door."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import hilum
+from hilum.encoder import Encoder, Pool
+from hilum.errors import CheckpointError
+from hilum.models.vit import VisionTransformer, ViTConfig
+from hilum.schema import Preprocessing
+
+
+@pytest.fixture
+def encoder() -> Encoder:
+    torch.manual_seed(0)
+    model = VisionTransformer(ViTConfig(image_size=32, width=16, depth=2, heads=2, channels=1, registers=2))
+    return Encoder(model, Preprocessing(size=32, channels=1, mean=(0.5,), std=(0.25,)), {"method": "mae", "seed": 0})
+
+
+def film(height: int = 50, width: int = 40) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width), dtype=np.uint8)
+
+
+def test_round_trip_is_bit_exact(encoder: Encoder, tmp_path: Path) -> None:
+    encoder.save(tmp_path / "encoder")
+    again = hilum.load(tmp_path / "encoder")
+    assert again.preprocessing == encoder.preprocessing
+    assert again.model.config == encoder.model.config
+    assert again.origin == encoder.origin
+    images = encoder.transform(film())[None]
+    assert torch.equal(again.embed(images), encoder.embed(images))
+    card = (tmp_path / "encoder" / "README.md").read_text()
+    for words in ("Not a medical device", "Preprocessing", "Licence", "| method | mae |"):
+        assert words in card
+
+
+@pytest.mark.parametrize(("pool", "width"), [("cls", 16), ("mean", 16), ("cls+mean", 32)])
+def test_one_vector_a_film(encoder: Encoder, pool: Pool, width: int) -> None:
+    images = torch.stack([encoder.transform(film()), encoder.transform(film(32, 64) / 255.0)])
+    assert encoder.embed(images, pool=pool).shape == (2, width)
+    assert encoder.tokens(images).shape == (2, 4, 16)
+    attention = encoder.attention(images)
+    assert attention.shape == (2, 2, 7, 7)
+    torch.testing.assert_close(attention.sum(-1), torch.ones(2, 2, 7))
+
+
+def test_pools_are_what_they_say(encoder: Encoder) -> None:
+    images = encoder.transform(film())[None]
+    tokens = encoder.model.forward_features(images)
+    assert torch.equal(encoder.embed(images, pool="cls"), tokens[:, 0])
+    torch.testing.assert_close(encoder.embed(images, pool="mean"), encoder.tokens(images).mean(1))
+
+
+@pytest.mark.parametrize("name", ["mae_pretrain_encoder_only.pth", "mae_pretrain_full.pth"])
+def test_released_files_give_the_official_features(name: str, shared: Path) -> None:
+    golden = np.load(shared / "golden/checkpoints/mae.npz")
+    released = hilum.load(shared / "golden/checkpoints" / name, heads=3)
+    tokens = released.model.forward_features(torch.from_numpy(golden["in/imgs"]))
+    np.testing.assert_allclose(tokens.detach().numpy(), golden["out/tokens_pretrained"], rtol=1e-4, atol=1e-5)
+    assert released.preprocessing.mean == (0.485, 0.456, 0.406)
+    assert released.origin["sha256"]
+
+
+def test_what_is_no_encoder_is_called_so(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no such file or folder"):
+        hilum.load(tmp_path / "nowhere")
+    with pytest.raises(CheckpointError, match="holds no encoder"):
+        hilum.load(tmp_path)
+    (tmp_path / "page.pth").write_text("<html>not found</html>")
+    with pytest.raises(CheckpointError, match=r"page\.pth"):
+        hilum.load(tmp_path / "page.pth")
