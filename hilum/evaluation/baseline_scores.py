@@ -99,7 +99,7 @@ def _labelled(manifest: Manifest, record: Record, title: str) -> Labelled:
 
 def _pixels(manifest: Manifest, title: str) -> Iterator[NDArray[np.uint8]]:
     """Films one after the other, so that only one is in memory."""
-    store = FilmStore(manifest)
+    store = FilmStore(manifest, cache=False)
     with ProgressBar(title, len(store)) as bar:
         for row in range(len(store)):
             yield store.film(row)

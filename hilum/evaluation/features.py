@@ -117,7 +117,7 @@ def extract_features(
     if path is not None and path.is_file():
         return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
     encoder.to(runner.torch_device)
-    films = FilmStore(manifest, quiet=runner.quiet)
+    films = FilmStore(manifest, cache=False)  # each film is read once
 
     def embed(images: Tensor) -> Tensor:
         return encoder.embed(images, pool)

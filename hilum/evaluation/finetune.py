@@ -154,7 +154,7 @@ def start_at_probe(
     network = method.classifier.to(runner.torch_device).eval()
     parts = []
     for films in (train, val):
-        outputs = run_films(network.features, FilmStore(films.manifest), method.preprocessing, runner)
+        outputs = run_films(network.features, FilmStore(films.manifest, cache=False), method.preprocessing, runner)
         parts.append((torch.cat(list(outputs)), torch.from_numpy(films.targets)))
     result = train_grid(kind, parts[0], parts[1], settings)
     method.classifier.head.load_state_dict(result.head.state_dict())
