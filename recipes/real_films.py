@@ -1,4 +1,4 @@
-"""A masked autoencoder on real public films, judged on tuberculosis and on COVID-19.
+"""A masked autoencoder on real public films, judged on tuberculosis and on four findings of ChestX-ray14.
 
 Paper: https://arxiv.org/abs/2111.06377 (MAE) at a size for two CPU cores; the protocol of adapting follows CXRBase.
 Command: python recipes/real_films.py --films ../shared/data --out RUNS
