@@ -33,7 +33,7 @@ class Recipe:
     base_lr: float = 1e-3
     batch_size: int = 64
     frozen_epochs: int = 50
-    finetune_epochs: int = 3
+    finetune_epochs: int = 2
     seed: int = 0
 
 
@@ -53,7 +53,9 @@ def run_demo(out: str | Path, recipe: Recipe | None = None) -> Path:
     began = time.monotonic()
 
     _say(f"drawing {recipe.patients} synthetic patients as a DICOM archive in {out / 'archive'}")
-    write_phantom(out / "archive", patients=recipe.patients, size=recipe.size, seed=recipe.seed, form="dicom")
+    write_phantom(
+        out / "archive", patients=recipe.patients, size=recipe.size, seed=recipe.seed, form="dicom", workers=2
+    )
     archive, data, run = str(out / "archive"), str(out / "data"), str(out / "pretrained")
     write_atomic(out / "hilum.key", KEY + "\n")
     _verb("prepare", archive, out=data, size=recipe.size, table=f"{archive}/labels.csv", key=str(out / "hilum.key"))
