@@ -29,7 +29,7 @@ class Recipe:
     patients: int = 800
     size: int = 128  # pixels a side of the stored films
     labels: tuple[str, ...] = ("Cardiomegaly", "Effusion", "Edema", "Consolidation", "SupportDevice")
-    epochs: float = 20.0  # of pretraining
+    epochs: float = 24.0  # of pretraining
     base_lr: float = 1e-3
     batch_size: int = 64
     frozen_epochs: int = 50
