@@ -29,9 +29,9 @@ class Recipe:
     patients: int = 800
     size: int = 128  # pixels a side of the stored films
     labels: tuple[str, ...] = ("Cardiomegaly", "Effusion", "Edema", "Consolidation", "SupportDevice")
-    epochs: float = 24.0  # of pretraining
-    base_lr: float = 1e-3
-    batch_size: int = 64
+    epochs: float = 22.0  # of pretraining
+    base_lr: float = 2e-3
+    batch_size: int = 32
     frozen_epochs: int = 50
     finetune_epochs: int = 2
     seed: int = 0
