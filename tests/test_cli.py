@@ -18,7 +18,7 @@ SMALL = ["--size=64", '--set.vit={"depth": 1}', "--set.decoder_width=32", "--set
 TINY = ["--model=vit_tiny_patch16", *SMALL, "--set.decoder_heads=2", "--batch-size=8", "--max-steps=2"]
 
 
-def refused(capsys: pytest.CaptureFixture[str], words: list[str], *parts: str) -> str:
+def check_refused(capsys: pytest.CaptureFixture[str], words: list[str], *parts: str) -> str:
     """Run a verb that must be refused: exit code 2, one line, with every part in it."""
     assert main(words) == 2
     said = capsys.readouterr().err.strip().splitlines()
@@ -54,48 +54,48 @@ def pretrain(data: Path, out: Path, *more: str) -> list[str]:
 
 def test_a_missing_image_file(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (data / "images/film0000.png").unlink()
-    refused(capsys, pretrain(data, tmp_path / "run"), "1 of", "film0000.png", "missing")
+    check_refused(capsys, pretrain(data, tmp_path / "run"), "1 of", "film0000.png", "missing")
     assert not (tmp_path / "run").exists()
 
 
 def test_no_data_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    refused(capsys, pretrain(tmp_path / "nowhere", tmp_path / "run"), "no such file or folder", "nowhere")
+    check_refused(capsys, pretrain(tmp_path / "nowhere", tmp_path / "run"), "no such file or folder", "nowhere")
     assert not (tmp_path / "run").exists()
 
 
 def test_an_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "empty").mkdir()
-    refused(capsys, ["prepare", str(tmp_path / "empty"), f"--out={tmp_path / 'data'}"], "empty")
+    check_refused(capsys, ["prepare", str(tmp_path / "empty"), f"--out={tmp_path / 'data'}"], "empty")
     assert not (tmp_path / "data").exists()
-    refused(capsys, pretrain(tmp_path / "empty", tmp_path / "run"), "manifest", "hilum prepare")
+    check_refused(capsys, pretrain(tmp_path / "empty", tmp_path / "run"), "manifest", "hilum prepare")
 
 
 def test_a_renamed_column(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     edit(data, patient_id="patient")
-    refused(capsys, pretrain(data, tmp_path / "run"), "patient_id", "manifest.csv")
+    check_refused(capsys, pretrain(data, tmp_path / "run"), "patient_id", "manifest.csv")
 
 
 def test_a_label_that_is_text(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     edit(data, label__Mass=(3, "Positive"))
-    refused(capsys, pretrain(data, tmp_path / "run"), "label.Mass", "Positive", "line 5")
+    check_refused(capsys, pretrain(data, tmp_path / "run"), "label.Mass", "Positive", "line 5")
 
 
 def test_one_patient_in_two_splits(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     edit(data, split=(0, "test"))
-    refused(capsys, pretrain(data, tmp_path / "run"), "patient000", "test", "train")
+    check_refused(capsys, pretrain(data, tmp_path / "run"), "patient000", "test", "train")
 
 
 def test_an_unknown_finding(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(pretrain(data, tmp_path / "run", "--probe=false")) == 0
     words = ["adapt", "classify", f"--encoder={tmp_path / 'run'}", f"--data={data}", "--labels=Masss"]
-    refused(capsys, [*words, f"--out={tmp_path / 'head'}"], "Masss", "Mass", "Effusion")
+    check_refused(capsys, [*words, f"--out={tmp_path / 'head'}"], "Masss", "Mass", "Effusion")
     assert not (tmp_path / "head").exists()
 
 
 def test_a_non_empty_output_folder(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "precious.txt").write_text("keep")
-    refused(capsys, pretrain(data, tmp_path / "run"), "not empty", "--out", "--resume")
+    check_refused(capsys, pretrain(data, tmp_path / "run"), "not empty", "--out", "--resume")
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["precious.txt"]
 
 
@@ -103,12 +103,12 @@ def test_a_checkpoint_of_another_architecture(data: Path, tmp_path: Path, capsys
     assert main(pretrain(data, tmp_path / "small", "--probe=false")) == 0
     words = ["pretrain", "mae", f"--data={data}", f"--out={tmp_path / 'run'}", *TINY, f"--init={tmp_path / 'small'}"]
     words[words.index('--set.vit={"depth": 1}')] = '--set.vit={"depth": 2}'
-    refused(capsys, words, "small", "blocks.1")
+    check_refused(capsys, words, "small", "blocks.1")
 
 
 def test_something_that_is_no_encoder(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["adapt", "classify", f"--encoder={data}", f"--data={data}", "--labels=Mass", f"--out={tmp_path / 'head'}"]
-    refused(capsys, words, "no encoder", str(data))
+    check_refused(capsys, words, "no encoder", str(data))
 
 
 @pytest.mark.parametrize(
@@ -125,11 +125,11 @@ def test_something_that_is_no_encoder(data: Path, tmp_path: Path, capsys: pytest
     ],
 )
 def test_wrong_words_are_named(words: list[str], parts: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    refused(capsys, words, *parts)
+    check_refused(capsys, words, *parts)
 
 
 def test_a_place_that_cannot_be_written(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    refused(capsys, pretrain(data, Path("/proc/nothing-can-be-made-here")), "/proc/nothing-can-be-made-here")
+    check_refused(capsys, pretrain(data, Path("/proc/nothing-can-be-made-here")), "/proc/nothing-can-be-made-here")
 
 
 def test_dry_run_writes_nothing(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,7 +143,7 @@ def test_dry_run_writes_nothing(data: Path, tmp_path: Path, capsys: pytest.Captu
 def test_views_are_counted(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(pretrain(data, tmp_path / "run", "--views=PA", "--dry-run")) == 0
     assert '"films": 12' in capsys.readouterr().out
-    refused(capsys, pretrain(data, tmp_path / "run", "--views=LATERAL"), "no training films", "LATERAL")
+    check_refused(capsys, pretrain(data, tmp_path / "run", "--views=LATERAL"), "no training films", "LATERAL")
 
 
 def test_info_says_what_everything_is(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,7 +161,7 @@ def test_info_says_what_everything_is(data: Path, tmp_path: Path, capsys: pytest
             assert word in said, folder
     weights = run / "encoder" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
-    refused(capsys, ["info", str(run / "encoder")], "model.safetensors", "damaged")
+    check_refused(capsys, ["info", str(run / "encoder")], "model.safetensors", "damaged")
 
 
 def example(

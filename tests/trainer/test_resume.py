@@ -39,7 +39,7 @@ def history(out: Path) -> list[dict[str, object]]:
     return [{key: record[key] for key in EXACT} for record in records if "loss" in record]
 
 
-def same_run(one: Path, other: Path) -> None:
+def check_same_run(one: Path, other: Path) -> None:
     assert history(one) == history(other)
     for name in ("model.safetensors", "resume/optimizer.safetensors", "resume/average.safetensors"):
         left, right = (load_file(checkpoints(folder)[-1] / name) for folder in (one, other))
@@ -90,7 +90,7 @@ def test_killed_run_resumes_bit_identical(
     point: str, count: int, tiny_data: Path, never_killed: Path, tmp_path: Path
 ) -> None:
     kill_and_resume(tiny_data, tmp_path / "killed", point, count)
-    same_run(tmp_path / "killed", never_killed)
+    check_same_run(tmp_path / "killed", never_killed)
 
 
 @pytest.mark.slow
@@ -99,7 +99,7 @@ def test_killed_run_resumes_bit_identical_at_more_moments(
     point: str, count: int, tiny_data: Path, never_killed: Path, tmp_path: Path
 ) -> None:
     kill_and_resume(tiny_data, tmp_path / "killed", point, count)
-    same_run(tmp_path / "killed", never_killed)
+    check_same_run(tmp_path / "killed", never_killed)
 
 
 def test_sigterm_saves_and_says_preempted(tiny_data: Path, never_killed: Path, tmp_path: Path) -> None:
@@ -123,14 +123,14 @@ def test_sigterm_saves_and_says_preempted(tiny_data: Path, never_killed: Path, t
     assert "--resume" in said
     again = run(["-m", "hilum.cli", *words(tiny_data, out), "--resume"])
     assert again.returncode == 0, again.stderr
-    same_run(out, never_killed)
+    check_same_run(out, never_killed)
 
 
 @pytest.mark.parametrize("workers", [1, 2, pytest.param(8, marks=pytest.mark.slow)])
 def test_loader_processes_change_nothing(workers: int, tiny_data: Path, never_killed: Path, tmp_path: Path) -> None:
     done = run(["-m", "hilum.cli", *words(tiny_data, tmp_path / "run", f"--workers={workers}")])
     assert done.returncode == 0, done.stderr
-    same_run(tmp_path / "run", never_killed)
+    check_same_run(tmp_path / "run", never_killed)
 
 
 def test_a_flipped_byte_is_refused_by_name(tiny_data: Path, never_killed: Path, tmp_path: Path) -> None:
