@@ -24,7 +24,7 @@ KEY = "00" * 32  # ids of people are hashed with a secret key; the phantom's are
 
 @dataclass(frozen=True)
 class Recipe:
-    """Sizes of the demo, chosen on the phantom's validation films and by the clock, never on test films."""
+    """Sizes of the demo, chosen on validation films and by the clock; docs/log.md says which test results were seen."""
 
     patients: int = 800
     size: int = 128  # pixels a side of the stored films

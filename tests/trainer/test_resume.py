@@ -26,7 +26,7 @@ def words(data: Path, out: Path, *more: str) -> list[str]:
     shape = ["--model=vit_tiny_patch16", "--size=64", '--set.vit={"depth": 2, "drop_path": 0.2}']
     decoder = ["--set.decoder_width=32", "--set.decoder_depth=1", "--set.decoder_heads=2"]
     loop = ["--batch-size=8", "--micro-batch=4", "--max-steps=12", "--save-every=3", "--ema-decay=0.9", "--warmup=0.2"]
-    return ["pretrain", "mae", f"--data={data}", f"--out={out}", *shape, *decoder, *loop, "--probe=false", *more]
+    return ["pretrain", "mae", f"--data={data}", f"--out={out}", *shape, *decoder, *loop, *more]
 
 
 def run(command: list[str]) -> subprocess.CompletedProcess[str]:
