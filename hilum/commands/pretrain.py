@@ -77,8 +77,10 @@ def pretrain(
         dry_run: print the resolved configuration and stop.
     """
     given = dict(locals())
+    import sys
+
     from hilum.config import TrainSettings
-    from hilum.distributed import in_process_group, launch_children
+    from hilum.distributed import in_process_group, launch_children, process_rank
     from hilum.pretraining import make_plan, run_pretraining
 
     own = {name: value for name, value in (("model", model), ("image_size", size)) if value is not None}
@@ -88,7 +90,6 @@ def pretrain(
     )
     if dry_run:
         import json
-        import sys
 
         sys.stdout.write(json.dumps(plan.to_json(), indent=2) + "\n")
     elif devices > 1 and not in_process_group():
@@ -97,4 +98,8 @@ def pretrain(
         launch_children(as_words(pretrain, given), devices)
     else:
         run_pretraining(plan, out, resume=resume, probe=probe)
+        if process_rank() == 0:
+            sys.stdout.write(
+                f"encoder in {out}/encoder; next: hilum adapt classify --encoder {out} --data {data} ...\n"
+            )
     return out
