@@ -57,6 +57,11 @@ IMAGE: Final = "image"  # (B, C, H, W) float32, normalised as the preprocessing 
 IMAGE_ID: Final = "image_id"  # list of B strings
 LABELS: Final = "labels"  # (B, K) float32: 1, 0, or NaN where nothing may be learned
 MASK_NOISE: Final = "mask_noise"  # (B, L) float32 in [0, 1): the draw that decides which patches are hidden
+TOKENS: Final = "tokens"  # (B, T) int64 word-piece numbers of the report
+TOKEN_MASK: Final = "token_mask"  # (B, T) int64: 1, or 0 at padding
+MASKED: Final = "masked"  # (B, T) bool: word pieces hidden from the model
+HAS_REPORT: Final = "has_report"  # (B,) bool
+REPORT_GROUP: Final = "report_group"  # (B,) int64: equal numbers share a study or a report, so are no negatives
 
 
 # --- the preprocessing record ---------------------------------------------------------------------------------------

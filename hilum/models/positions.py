@@ -51,6 +51,21 @@ def sincos_table(width: int, grid: tuple[int, int], *, class_token: bool) -> Ten
     return table[None]
 
 
+def sincos_line(width: int, length: int) -> Tensor:
+    """The fixed sine-cosine table along one line (Vaswani 2017): all sines, then all cosines.
+
+    Args:
+        width: channels, even.
+        length: positions.
+
+    Returns:
+        (length, width) float32.
+    """
+    frequency = 10000.0 ** (-torch.arange(width // 2, dtype=torch.float64) / (width / 2))
+    angle = torch.arange(length).reshape(-1, 1) * frequency
+    return torch.cat([angle.sin(), angle.cos()], dim=1).float()
+
+
 def resize_table(
     table: Tensor, source: tuple[int, int], target: tuple[int, int], *, prefix: int, rule: ResizeRule
 ) -> Tensor:
