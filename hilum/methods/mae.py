@@ -5,8 +5,7 @@ Official code: https://github.com/facebookresearch/mae at efb2a80 (facts checked
 CXRBase (https://arxiv.org/abs/2410.08861) is this method on chest films with ViT-L, started from the MAE of
 ImageNet: the preset `cxrbase`.
 
-Departures: the mask is drawn per sample in the loader instead of per batch on the device; only hidden
-patches are predicted, and tokens are not put back into grid order before the decoder. No value changes.
+Departures: those of the image branch (`masked_image.py`); no value changes.
 """
 
 from __future__ import annotations
@@ -16,22 +15,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from hilum.errors import ConfigError
-from hilum.losses.reconstruction import masked_patch_loss, patch_statistics
+from hilum.methods.masked_image import Encoded, MaskedImage, MaskedViews, start_decoder
 from hilum.methods.method import Output
-from hilum.models.decoder import MaskedDecoder
-from hilum.models.fill import fill, fits
-from hilum.models.masking import order_by_noise, visible_count
-from hilum.models.patches import grid_of, patchify, unpatchify
+from hilum.models.fill import fill
 from hilum.models.pretrained import read_mae
 from hilum.models.vit import VisionTransformer, ViTConfig, vit_config
 from hilum.schema import IMAGE, MASK_NOISE, Preprocessing
-from hilum.transforms.image import denormalise, normalise
-from hilum.transforms.views import as_image, crop_resize, draw_crop
+from hilum.transforms.image import normalise
 
 
 @dataclass(frozen=True)
@@ -69,6 +63,11 @@ class Config:
         fixed = {"image_size": self.image_size, "channels": self.channels}
         return vit_config(self.model, **{"position": "sincos", **self.vit, **fixed})
 
+    @property
+    def image(self) -> MaskedImage:
+        """How films are hidden and what is predicted of them."""
+        return MaskedImage(self.backbone.patch_size, self.mask_ratio, self.norm_pix)
+
 
 PRESETS: Final[dict[str, Config]] = {
     "mae": Config(),
@@ -87,28 +86,6 @@ PRESETS: Final[dict[str, Config]] = {
 }
 
 
-@dataclass(frozen=True)
-class MaskedViews:
-    """A random resized crop, perhaps mirrored, and the noise that decides which patches are hidden."""
-
-    image_size: int  # pixels a side of the view
-    patches: int  # L, draws of noise
-    crop_scale: tuple[float, float]
-    flip: float
-
-    def __call__(self, film: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
-        """Film (H, W) uint8 -> image (1, S, S) uint8 and mask noise (L,) float32 in [0, 1)."""
-        height, width = film.shape
-        box = draw_crop(rng, height, width, self.crop_scale)
-        mirrored = rng.random() < self.flip
-        noise = rng.random(self.patches, dtype=np.float32)
-        pixels = crop_resize(film, box, self.image_size)
-        return {
-            IMAGE: as_image(pixels[:, ::-1] if mirrored else pixels),
-            MASK_NOISE: torch.from_numpy(noise),
-        }
-
-
 class MAE(nn.Module):
     """The method: `backbone` survives, `decoder` serves pretraining only."""
 
@@ -116,20 +93,10 @@ class MAE(nn.Module):
         super().__init__()
         self.config = config
         architecture = config.backbone
-        if visible_count(architecture.patches, config.mask_ratio) < 1:
-            what = f"mask_ratio {config.mask_ratio} leaves none of {architecture.patches} patches visible"
-            raise ConfigError(what, where="mae")
         self.backbone = VisionTransformer(architecture)
         self.backbone.gradient_checkpointing = config.gradient_checkpointing
-        self.decoder = MaskedDecoder(
-            architecture.width,
-            architecture.grid,
-            width=config.decoder_width,
-            depth=config.decoder_depth,
-            heads=config.decoder_heads,
-            outputs=architecture.patch_size**2 * architecture.channels,
-            mlp_ratio=architecture.mlp_ratio,
-            norm_eps=architecture.norm_eps,
+        self.decoder = config.image.decoder(
+            architecture, width=config.decoder_width, depth=config.decoder_depth, heads=config.decoder_heads
         )
 
     @property
@@ -150,12 +117,7 @@ class MAE(nn.Module):
             batch: `image` (B, 1, S, S) uint8 or (B, C, S, S) normalised, `mask_noise` (B, L).
             progress: share of the run that is done; the method has no schedule.
         """
-        images = normalise(batch[IMAGE], self.preprocessing)
-        order, visible = self._order(batch[MASK_NOISE])
-        latent = self.backbone.forward_masked(images, order[:, :visible])
-        predicted = self.decoder(latent, order)
-        target = patchify(images, self.backbone.config.patch_size, order[:, visible:])
-        loss = masked_patch_loss(predicted, target, norm_pix=self.config.norm_pix)
+        loss = self.config.image.loss(self.decoder, self._encode(batch))
         return Output(loss, {"loss": loss.detach()})
 
     def before_step(self, progress: float) -> None:
@@ -180,45 +142,13 @@ class MAE(nn.Module):
         file = read_mae(path, heads=heads or self.backbone.config.heads)
         fill(self.backbone, file.backbone_for(self.backbone.config), where=path)
         notes = list(file.report())
-        if fits(self.decoder, file.decoder):
-            fill(self.decoder, file.decoder, where=path)
-            notes.append("the decoder starts from the file")
-        else:
-            notes.append("the decoder starts from random weights: the file has none of this shape")
+        notes.append(start_decoder(self.decoder, file.decoder, where=path))
         return tuple(notes)
 
     @torch.no_grad()
     def reconstruct(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """Pictures for people: what was there, what was seen, what the model drew.
+        """Pictures for people, `original`, `masked` and `reconstructed`: see `MaskedImage.pictures`."""
+        return self.config.image.pictures(self.decoder, self._encode(batch), self.preprocessing)
 
-        With `norm_pix` a prediction knows neither brightness nor contrast of its patch; both are borrowed
-        from the original, so these pictures look better than the model knows.
-
-        Returns:
-            `original`, `masked` (hidden patches mid-grey), `reconstructed` (visible patches as they were),
-            each (B, C, S, S) in [0, 1].
-        """
-        images = normalise(batch[IMAGE], self.preprocessing)
-        patch_size = self.backbone.config.patch_size
-        order, visible = self._order(batch[MASK_NOISE])
-        latent = self.backbone.forward_masked(images, order[:, :visible])
-        predicted = self.decoder.predict_all(latent, order).float()
-        pixels = patchify(images, patch_size)
-        if self.config.norm_pix:
-            mean, deviation = patch_statistics(pixels)
-            predicted = predicted * deviation + mean
-        hidden = torch.ones_like(order, dtype=torch.bool).scatter(1, order[:, :visible], False)[..., None]
-        pictures = {
-            "original": pixels,
-            "masked": pixels.masked_fill(hidden, 0.0),
-            "reconstructed": torch.where(hidden, predicted, pixels),
-        }
-        grid = grid_of(images, patch_size)
-        return {
-            name: denormalise(unpatchify(rows, patch_size, grid), self.preprocessing).clamp(0, 1)
-            for name, rows in pictures.items()
-        }
-
-    def _order(self, noise: Tensor) -> tuple[Tensor, int]:
-        """Patch numbers, visible ones first, and how many are visible."""
-        return order_by_noise(noise), visible_count(noise.shape[1], self.config.mask_ratio)
+    def _encode(self, batch: Mapping[str, Any]) -> Encoded:
+        return self.config.image.encode(self.backbone, normalise(batch[IMAGE], self.preprocessing), batch[MASK_NOISE])
