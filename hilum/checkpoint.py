@@ -3,6 +3,7 @@
     model.safetensors   weights
     config.json         what they are: kind, architecture, preprocessing record
     README.md           model card
+    tokenizer.json      where the model reads reports
     resume/             training runs only: optimizer, average and random .safetensors, state.json
     files.json          sha256 of every file above
 
@@ -29,6 +30,7 @@ from hilum.errors import CheckpointError, UserError
 from hilum.run_folder import sync_folder
 
 WEIGHTS, CONFIG, CARD, FILES = "model.safetensors", "config.json", "README.md", "files.json"
+TOKENIZER = "tokenizer.json"
 OPTIMIZER, AVERAGE, RANDOM = (
     "resume/optimizer.safetensors",
     "resume/average.safetensors",
@@ -53,8 +55,18 @@ def save_checkpoint(
     config: Mapping[str, Any],
     card: str,
     resume: Resume | None = None,
+    *,
+    tokenizer: str | None = None,
 ) -> Path:
     """Write a checkpoint folder; on any failure nothing of that name exists and older ones are untouched.
+
+    Args:
+        path: the folder.
+        weights: by name.
+        config: what they are, as JSON values.
+        card: Markdown.
+        resume: of a training run.
+        tokenizer: `WordPiece.to_json()` where the model reads reports.
 
     Raises:
         UserError: the disk is full or the folder cannot be written.
@@ -66,6 +78,8 @@ def save_checkpoint(
         save_file(_contiguous(weights), partial / WEIGHTS)
         (partial / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
         (partial / CARD).write_text(card)
+        if tokenizer is not None:
+            (partial / TOKENIZER).write_text(tokenizer)
         if resume is not None:
             save_file(_contiguous(resume.optimizer), partial / OPTIMIZER)
             save_file(_contiguous(resume.average), partial / AVERAGE)

@@ -85,7 +85,8 @@ def override(config: T, values: Mapping[str, Any], *, where: str) -> T:
 
     Args:
         config: a frozen dataclass instance.
-        values: field name -> new value, as parsed from the command line or JSON (lists for tuples).
+        values: field name -> new value, as parsed from the command line or JSON (lists for tuples, a dictionary of
+            fields for a dataclass inside).
         where: the option or file the values come from, for the message.
     """
     assert is_dataclass(config)
@@ -95,7 +96,10 @@ def override(config: T, values: Mapping[str, Any], *, where: str) -> T:
     for name, value in values.items():
         if name not in {field.name for field in fields(config)}:
             raise unknown_name(name, [field.name for field in fields(config)], kind="option", where=where)
-        changes[name] = _coerce(value, hints[name], where=f"{where}.{name}")
+        held = getattr(config, name)
+        nested = is_dataclass(held) and not isinstance(held, type) and isinstance(value, Mapping)
+        at = f"{where}.{name}"
+        changes[name] = override(held, value, where=at) if nested else _coerce(value, hints[name], where=at)
     try:
         return replace(config, **changes)
     except (TypeError, ValueError) as error:
@@ -104,7 +108,14 @@ def override(config: T, values: Mapping[str, Any], *, where: str) -> T:
 
 def to_json(config: Any) -> dict[str, Any]:
     """A dataclass as plain JSON values (tuples become lists)."""
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}
+    plain: dict[str, Any] = _plain(asdict(config))
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def _coerce(value: Any, hint: Any, *, where: str) -> Any:
@@ -128,6 +139,8 @@ def _coerce(value: Any, hint: Any, *, where: str) -> Any:
             if len(kinds) == len(value):
                 return tuple(_coerce(part, kind, where=where) for part, kind in zip(value, kinds, strict=True))
         if origin is dict and isinstance(value, dict):
+            return value
+        if isinstance(option, type) and is_dataclass(option) and isinstance(value, option):
             return value
     raise ConfigError(f"value {value!r} does not fit", where=where, fix=f"Give {_describe(hint)}")
 

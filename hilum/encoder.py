@@ -8,8 +8,8 @@ enc.embed(x)                                 # (1, D)
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,15 +17,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hilum.checkpoint import CONFIG, WEIGHTS, file_digest, load_checkpoint, read_config, save_checkpoint
+from hilum.checkpoint import CONFIG, TOKENIZER, WEIGHTS, file_digest, load_checkpoint, read_config, save_checkpoint
 from hilum.config import override
 from hilum.errors import CheckpointError
 from hilum.models.fill import fill
 from hilum.models.pretrained import load_backbone
+from hilum.models.text import TextConfig
+from hilum.models.towers import Towers, TowersConfig
 from hilum.models.vit import VisionTransformer, ViTConfig
 from hilum.schema import Preprocessing
 from hilum.transforms.image import prepare_film
+from hilum.transforms.text import PREPARATIONS, WordPiece
 
+TOWERS = "towers."  # prefix of the weights that compare films with reports
 Pool = Literal["cls", "mean", "cls+mean"]
 
 
@@ -36,12 +40,22 @@ class Encoder:
         model: the network.
         preprocessing: how a film becomes its input.
         origin: where the weights come from (method, data, run), for model cards and results.
+        towers: what puts films and reports into one space, where it was trained with reports.
+        tokenizer: what reads them.
     """
 
     def __init__(
-        self, model: VisionTransformer, preprocessing: Preprocessing, origin: Mapping[str, Any] | None = None
+        self,
+        model: VisionTransformer,
+        preprocessing: Preprocessing,
+        origin: Mapping[str, Any] | None = None,
+        *,
+        towers: Towers | None = None,
+        tokenizer: WordPiece | None = None,
     ) -> None:
+        assert towers is None or tokenizer is not None
         self.model, self.preprocessing, self.origin = model.eval(), preprocessing, dict(origin or {})
+        self.towers, self.tokenizer = towers.eval() if towers is not None else None, tokenizer
 
     @property
     def width(self) -> int:
@@ -72,17 +86,70 @@ class Encoder:
         """Attention weights of one block: (B, C, H, W) -> (B, heads, 1 + R + P, 1 + R + P)."""
         return self.model.attention(images, block)
 
+    def require_towers(self) -> tuple[Towers, WordPiece]:
+        """What compares films with reports.
+
+        Raises:
+            CheckpointError: the encoder was trained without reports.
+        """
+        if self.towers is None or self.tokenizer is None:
+            raise CheckpointError(
+                f"the encoder ({self.origin.get('method', 'origin unknown')}) cannot compare films with text: it has no "
+                "text tower",
+                where=self.origin.get("file", "--encoder"),
+                fix="Give one that was pretrained with maco or medim",
+            )
+        return self.towers, self.tokenizer
+
+    @torch.no_grad()
+    def project(self, images: Tensor) -> Tensor:
+        """One vector a film in the space it shares with reports, raw: (B, C, H, W) -> (B, E)."""
+        towers, _ = self.require_towers()
+        return towers.image_global(self.model.forward_features(images))
+
+    @torch.no_grad()
+    def project_tokens(self, images: Tensor) -> Tensor:
+        """One vector a patch in the space it shares with words, raw, row by row: (B, C, H, W) -> (B, P, E)."""
+        towers, _ = self.require_towers()
+        return towers.image_local(self.tokens(images))
+
+    @torch.no_grad()
+    def embed_text(self, texts: Sequence[str], batch_size: int = 64) -> Tensor:
+        """One vector a text in the space it shares with films, raw: N texts -> (N, E), on the encoder's device."""
+        towers, tokenizer = self.require_towers()
+        prepare, length = PREPARATIONS[towers.config.preparation], towers.config.length
+        device = next(towers.parameters()).device
+        read = [tokenizer.encode(prepare(text, None), length) for text in texts]
+        parts = [torch.zeros(0, towers.config.dim, device=device)]
+        for start in range(0, len(read), batch_size):
+            chunk = read[start : start + batch_size]
+            ids, mask = (torch.from_numpy(np.stack([getattr(r, name) for r in chunk])) for name in ("ids", "mask"))
+            longest = int(mask.sum(dim=1).max())  # padding changes nothing but the time it takes
+            features = towers.text(ids[:, :longest].to(device), mask[:, :longest].to(device))
+            parts.append(towers.text_global(features))
+        return torch.cat(parts)
+
+    @property
+    def position_prior(self) -> Tensor | None:
+        """Learned importance of each patch position, raw weights (P,); None where none was learned."""
+        layer = self.towers.position if self.towers is not None else None
+        return None if layer is None else layer.weight.detach()[0]
+
     def to(self, device: str | torch.device) -> Encoder:
         """Move the weights; returns itself."""
         self.model.to(device)
+        if self.towers is not None:
+            self.towers.to(device)
         return self
 
     def describe(self) -> dict[str, Any]:
         """What goes into config.json beside the weights."""
+        towers = {} if self.towers is None else {"towers": asdict(self.towers.config)}
         return {
             "kind": "encoder",
             "architecture": asdict(self.model.config),
             "preprocessing": self.preprocessing.to_json(),
+            **towers,
             "origin": self.origin,
         }
 
@@ -94,7 +161,11 @@ class Encoder:
         """
         folder = Path(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        return save_checkpoint(folder, self.model.state_dict(), self.describe(), encoder_card(self))
+        weights = self.model.state_dict()
+        if self.towers is not None:
+            weights.update({TOWERS + key: value for key, value in self.towers.state_dict().items()})
+        tokenizer = self.tokenizer.to_json() if self.tokenizer is not None else None
+        return save_checkpoint(folder, weights, self.describe(), encoder_card(self), tokenizer=tokenizer)
 
 
 def pool_tokens(tokens: Tensor, prefix: int, pool: Pool) -> Tensor:
@@ -134,8 +205,22 @@ def load(source: str | Path, *, heads: int | None = None) -> Encoder:
         )
     weights, config = load_checkpoint(folder)
     model = VisionTransformer(override(ViTConfig(), config["architecture"], where=str(folder / CONFIG)))
-    fill(model, weights, where=folder / WEIGHTS)
-    return Encoder(model, Preprocessing.from_json(config["preprocessing"]), config.get("origin"))
+    joint = {key.removeprefix(TOWERS): value for key, value in weights.items() if key.startswith(TOWERS)}
+    fill(model, {key: value for key, value in weights.items() if not key.startswith(TOWERS)}, where=folder / WEIGHTS)
+    preprocessing = Preprocessing.from_json(config["preprocessing"])
+    if "towers" not in config:
+        return Encoder(model, preprocessing, config.get("origin"))
+    tokenizer = WordPiece.read(folder / TOKENIZER)
+    towers = _towers(model.config, config["towers"], tokenizer, where=str(folder / CONFIG))
+    fill(towers, joint, where=folder / WEIGHTS)
+    return Encoder(model, preprocessing, config.get("origin"), towers=towers, tokenizer=tokenizer)
+
+
+def _towers(vit: ViTConfig, config: Mapping[str, Any], tokenizer: WordPiece, *, where: str) -> Towers:
+    """The towers that config.json describes, for the tokenizer beside them."""
+    text = override(TextConfig(), config["text"], where=where)
+    sizes = replace(TowersConfig(text=text, dim=text.width), **{k: v for k, v in config.items() if k != "text"})
+    return Towers(sizes, vit.width, vit.patches, len(tokenizer), pad_id=tokenizer.pad_id)
 
 
 def _load_released(path: Path, heads: int | None) -> Encoder:

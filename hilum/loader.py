@@ -20,9 +20,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from hilum import schema
 from hilum.films import FilmStore
+from hilum.reports import Reports
 
 Draw = tuple[int, int]  # (epoch, row)
-View = Callable[[npt.NDArray[np.uint8], np.random.Generator], dict[str, torch.Tensor]]  # a method's transform
+View = Callable[..., dict[str, torch.Tensor]]  # a method's transform: (film, rng), or (film, rng, text) with reports
 
 
 class ManifestDataset(Dataset[dict[str, Any]]):
@@ -31,9 +32,10 @@ class ManifestDataset(Dataset[dict[str, Any]]):
     Args:
         films: the decoded films, one per row.
         image_ids: their ids.
-        views: a method's transform: (film, rng) -> named tensors.
+        views: a method's transform: (film, rng) -> named tensors, or (film, rng, text) where there are reports.
         seed: key of every random draw.
         targets: (N, K) float32 labels, NaN where nothing may be learned; None for pretraining.
+        reports: one a film, for methods that read them.
     """
 
     def __init__(
@@ -44,16 +46,13 @@ class ManifestDataset(Dataset[dict[str, Any]]):
         *,
         seed: int,
         targets: npt.NDArray[np.float32] | None = None,
+        reports: Reports | None = None,
     ) -> None:
         assert len(films) == len(image_ids)
         assert targets is None or len(targets) == len(films)
-        self.films, self.image_ids, self.views, self.seed, self.targets = (
-            films,
-            list(image_ids),
-            views,
-            seed,
-            targets,
-        )
+        assert reports is None or len(reports.texts) == len(films)
+        self.films, self.image_ids, self.views, self.seed = films, list(image_ids), views, seed
+        self.targets, self.reports = targets, reports
 
     def __len__(self) -> int:
         return len(self.films)
@@ -61,7 +60,14 @@ class ManifestDataset(Dataset[dict[str, Any]]):
     def __getitem__(self, draw: Draw) -> dict[str, Any]:
         epoch, row = draw
         rng = np.random.default_rng([self.seed, epoch, row])
-        sample: dict[str, Any] = dict(self.views(self.films.film(row), rng))
+        sample: dict[str, Any]
+        if self.reports is None:
+            sample = dict(self.views(self.films.film(row), rng))
+        else:
+            text = self.reports.texts[row]
+            sample = dict(self.views(self.films.film(row), rng, text))
+            sample[schema.HAS_REPORT] = torch.tensor(bool(text))
+            sample[schema.REPORT_GROUP] = torch.tensor(int(self.reports.groups[row]))
         sample[schema.IMAGE_ID] = self.image_ids[row]
         if self.targets is not None:
             sample[schema.LABELS] = torch.from_numpy(self.targets[row])

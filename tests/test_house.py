@@ -23,7 +23,7 @@ ROOMS = [
     {"run_folder", "progress", "signals"},
     {"metrics"},
     {"dicom", "manifest", "ingest", "auditing", "datasets", "labels"},
-    {"films", "transforms", "loader"},
+    {"films", "transforms", "reports", "loader"},
     {"models"},
     {"losses"},
     {"methods", "heads", "baselines"},
@@ -89,7 +89,7 @@ def test_names_and_docstrings(path: Path) -> None:
 
 def test_methods_cite_their_paper_and_say_where_they_depart() -> None:
     for path in (ROOT / "hilum/methods").glob("*.py"):
-        if path.stem in ("__init__", "method"):
+        if path.stem in ("__init__", "method", "clock", "masked_image"):
             continue
         text = ast.get_docstring(TREES[path]) or ""
         assert re.search(r"https://arxiv\.org", text), path

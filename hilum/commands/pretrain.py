@@ -6,15 +6,21 @@ from typing import Any, Literal
 
 
 def pretrain(
-    method: Literal["mae"],
+    method: Literal["mae", "mrm", "maco", "medim"],
     *,
     data: str,
     out: str,
     preset: str | None = None,
+    variant: str | None = None,
     model: str | None = None,
     size: int | None = None,
     init: str | None = None,
+    init_text: str | None = None,
     views: tuple[str, ...] = (),
+    where: tuple[str, ...] = (),
+    sections: tuple[str, ...] | None = None,
+    tokenizer: str | None = None,
+    vocabulary: int = 30000,
     epochs: float = 100.0,
     max_steps: int | None = None,
     batch_size: int = 256,
@@ -43,14 +49,20 @@ def pretrain(
     """Pretrain an encoder on the training films of a manifest; RUN/encoder is what `hilum.load` reads.
 
     Args:
-        method: the objective.
+        method: the objective; mae learns from films, mrm, maco and medim from films and their reports.
         data: folder with a manifest (from `hilum prepare`, or written by hand).
         out: the run folder; new or empty.
         preset: a published configuration of the method by name, e.g. cxrbase.
+        variant: of mrm, maco and medim: paper or released, where these disagree; ours (hilum) if omitted.
         model: backbone by name, e.g. vit_base_patch16.
         size: pixels a side of the training image.
-        init: start from this encoder, run or released MAE file instead of random weights.
+        init: start from this encoder, run or released file (MAE, MRM, MaCo, timm's ViT) instead of random weights.
+        init_text: start the report encoder from this BERT folder; its tokenizer is used too.
         views: only films with these view positions, e.g. PA,AP.
+        where: only films whose manifest columns have these values, e.g. --where site=north --where sex=F.
+        sections: parts of the report to read, in this order, e.g. impression,findings; the method's own if omitted.
+        tokenizer: tokenizer.json, vocab.txt or a BERT folder; one is trained on the training reports if omitted.
+        vocabulary: most entries of a tokenizer that is trained.
         epochs: passes over the films; fractions are allowed.
         max_steps: stop after this many optimizer steps.
         batch_size: films per optimizer step over all devices.
@@ -77,16 +89,32 @@ def pretrain(
         dry_run: print the resolved configuration and stop.
     """
     given = dict(locals())
+    import os
     import sys
 
     from hilum.config import TrainSettings
     from hilum.distributed import in_process_group, launch_children, process_rank
     from hilum.pretraining import make_plan, run_pretraining
 
-    own = {name: value for name, value in (("model", model), ("image_size", size)) if value is not None}
+    named = {"model": model, "image_size": size, "sections": sections}
+    own = {name: value for name, value in named.items() if value is not None}
+    kept = f"{out}/tokenizer.json"
+    if resume and os.path.isfile(kept):
+        tokenizer = kept
     settings = {name: value for name, value in given.items() if name in TrainSettings.__dataclass_fields__}
     plan = make_plan(
-        method, data, preset=preset, method_options={**own, **(set or {})}, settings=settings, views=views, init=init
+        method,
+        data,
+        preset=preset,
+        variant=variant,
+        method_options={**own, **(set or {})},
+        settings=settings,
+        views=views,
+        where=where,
+        init=init,
+        init_text=init_text,
+        tokenizer=tokenizer,
+        vocabulary=vocabulary,
     )
     if dry_run:
         import json

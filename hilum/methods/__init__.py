@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
+
+from hilum.lookup import lookup
 
 METHODS: Final[dict[str, str]] = {
     "mae": "hilum.methods.mae:MAE",
+    "mrm": "hilum.methods.mrm:MRM",
+    "maco": "hilum.methods.maco:MaCo",
+    "medim": "hilum.methods.medim:MedIM",
 }
+
+
+def reads_reports(name: str) -> bool:
+    """Whether a method learns from reports, and so is built with a tokenizer."""
+    return bool(getattr(lookup(METHODS, name, kind="method"), "reads_reports", False))
+
+
+def build(name: str, config: Any, tokenizer: Any = None) -> Any:
+    """A method from its configuration and, where it reads reports, its tokenizer."""
+    method = lookup(METHODS, name, kind="method")
+    return method(config, tokenizer) if reads_reports(name) else method(config)

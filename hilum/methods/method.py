@@ -32,13 +32,26 @@ class Views(Protocol):
 
 
 @runtime_checkable
+class ReportViews(Protocol):
+    """The same for methods that read reports: `text` is the film's report, the chosen sections; "" where it has none."""
+
+    def __call__(self, film: np.ndarray, rng: np.random.Generator, text: str) -> dict[str, Tensor]:
+        """Turn a film (H, W) uint8 and its report into named tensors; the loader stacks them over the batch."""
+        ...
+
+
+@runtime_checkable
 class Method(Protocol):
-    """What the loop calls. `config` is a frozen dataclass defined at the top of the method's own file."""
+    """What the loop calls. `config` is a frozen dataclass defined at the top of the method's own file.
+
+    A method that reads reports says so by a class attribute `reads_reports = True`, is built as `(config, tokenizer)`
+    and gives `ReportViews`; its `clock`, a `StageClock`, tells the log where a step's time went.
+    """
 
     config: Any
     backbone: nn.Module  # what survives pretraining
 
-    def views(self) -> Views:
+    def views(self) -> Views | ReportViews:
         """The transform a training film goes through."""
         ...
 

@@ -48,7 +48,7 @@ def _misfits(module: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
             faults.append(f"{key} is missing")
         elif weights[key].shape != tensor.shape:
             faults.append(f"{key} is {tuple(weights[key].shape)} and must be {tuple(tensor.shape)}")
-        elif not weights[key].is_floating_point():
+        elif weights[key].is_floating_point() != tensor.is_floating_point():
             faults.append(f"{key} holds {weights[key].dtype}")
         elif not bool(torch.isfinite(weights[key]).all()):
             faults.append(f"{key} holds values that are not finite")

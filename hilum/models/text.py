@@ -14,7 +14,6 @@ from typing import Any, Final, Literal
 
 import torch
 from torch import Tensor, nn
-from transformers import BertConfig, BertModel
 
 from hilum.errors import CheckpointError, ConfigError
 from hilum.models.positions import sincos_line
@@ -65,6 +64,8 @@ class ReportEncoder(nn.Module):
 
     def __init__(self, config: TextConfig, vocabulary: int, *, pad_id: int = 0, pooler: bool = False) -> None:
         super().__init__()
+        from transformers import BertConfig, BertModel  # seconds to import: only who reads reports waits for it
+
         self.config = config
         bert = BertConfig(
             vocab_size=vocabulary,

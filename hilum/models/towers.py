@@ -27,7 +27,8 @@ class TowersConfig:
     image_pool: Literal["mean", "cls"] = "mean"  # which tokens speak for the film
     text_pool: Literal["pooler", "first"] = "pooler"  # BERT's pooled vector, or position 0 as it is
     position_weight: bool = False  # MaCo's learned importance of each patch position
-    preparation: str = "whole"  # how text is prepared: a name of transforms.text.PREPARATIONS
+    preparation: str = "maco"  # how text is prepared: a name of transforms.text.PREPARATIONS
+    length: int = 100  # word pieces of a report that are read
     sync_norm: bool = True  # batch statistics over all devices (mlp heads)
 
     def __post_init__(self) -> None:

@@ -26,8 +26,10 @@ from hilum.config import TrainSettings
 from hilum.errors import DivergedError, PreemptedError
 from hilum.films import FilmStore
 from hilum.loader import FilmOrder, ManifestDataset, MicroBatches, make_loader
+from hilum.methods.clock import StageClock
 from hilum.models.ema import Ema
 from hilum.optim import adamw, cosine_with_warmup, parameter_groups, set_learning_rate
+from hilum.reports import Reports
 from hilum.run_folder import LOG, RunFolder
 from hilum.signals import SigTerm
 from hilum.trainer.log import TrainingLog
@@ -41,11 +43,12 @@ Evaluator = Callable[[nn.Module, int], Mapping[str, float]]  # (method with whol
 
 @dataclass(frozen=True)
 class TrainingFilms:
-    """What to train on: films, their ids and, for supervised training, targets (N, K) with NaN for unknown."""
+    """What to train on: films, their ids and what goes with them."""
 
     films: FilmStore
     image_ids: Sequence[str]
-    targets: npt.NDArray[np.float32] | None = None
+    targets: npt.NDArray[np.float32] | None = None  # supervised training: (N, K), NaN for unknown
+    reports: Reports | None = None  # methods that read reports: one a film
 
 
 def fit(
@@ -175,7 +178,9 @@ def _batches(training: Training, data: TrainingFilms, order: FilmOrder, total: i
     """This device's micro-batches from the present step to the last."""
     settings, fabric = training.settings, training.fabric
     views = training.method.views()
-    dataset = ManifestDataset(data.films, data.image_ids, views, seed=settings.seed, targets=data.targets)
+    dataset = ManifestDataset(
+        data.films, data.image_ids, views, seed=settings.seed, targets=data.targets, reports=data.reports
+    )
     sampler = MicroBatches(
         order,
         start=training.at.step,
@@ -256,6 +261,7 @@ def _record(training: Training, step: Step, draws: Sequence[tuple[int, int]], da
         "step": training.at.step,
         "epoch": training.at.step * films / len(data.films),
         **{name: value.item() for name, value in step.scalars.items()},
+        **{f"share_{stage}": seconds / step.seconds for stage, seconds in _stages(training.method).items()},
         "loss": step.loss,
         "grad_norm": step.norm,
         "lr": step.lr,
@@ -263,6 +269,12 @@ def _record(training: Training, step: Step, draws: Sequence[tuple[int, int]], da
         "images_per_second": films / step.seconds,
         "data_wait": step.waited / step.seconds,
     }
+
+
+def _stages(method: Any) -> dict[str, float]:
+    """Seconds of the forward pass by stage, for methods that keep a clock."""
+    clock = getattr(method, "clock", None)
+    return clock.read() if isinstance(clock, StageClock) else {}
 
 
 def _roll_back_or_stop(training: Training) -> None:

@@ -55,7 +55,9 @@ class Training:
             state = {**vars(self.at), "scaler": self._scaler_state()}
             resume = ckpt.Resume(optimizer=slots, average=average, random=random, state=state)
             folder = ckpt.step_folder(self.run.path, self.at.step)
-            ckpt.save_checkpoint(folder, weights, self.describe, self.card(), resume)
+            reader = getattr(self.method, "tokenizer", None)
+            tokenizer = reader.to_json() if reader is not None else None
+            ckpt.save_checkpoint(folder, weights, self.describe, self.card(), resume, tokenizer=tokenizer)
             ckpt.retain(self.run.path, self.settings.keep_checkpoints)
         self.fabric.barrier()
 
