@@ -1,0 +1,57 @@
+"""Where weights start: a released file its own way, one of our encoders by its backbone, a BERT folder for text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hilum import checkpoint as ckpt
+from hilum.encoder import load
+from hilum.errors import CheckpointError
+from hilum.models.fill import fill
+from hilum.models.positions import resize_table
+
+
+def initialise_from(method: Any, source: str) -> tuple[str, ...]:
+    """Start a method from other weights.
+
+    Returns:
+        What was used and what was not, a line each, for the log.
+
+    Raises:
+        CheckpointError: the weights do not fill the whole backbone; nothing has changed then.
+    """
+    path = Path(source)
+    if path.is_file():
+        lines: tuple[str, ...] = method.start_from(path)
+        return (f"start from {path.name}, sha256 {ckpt.file_digest(path)}", *lines)
+    encoder = load(path)
+    weights, backbone = encoder.model.state_dict(), method.backbone
+    if "pos_embed" in weights:
+        weights["pos_embed"] = resize_table(
+            weights["pos_embed"],
+            encoder.model.config.grid,
+            backbone.config.grid,
+            prefix=int(backbone.config.class_token),
+            rule=encoder.model.config.position_resize,
+        )
+    fill(backbone, weights, where=path)
+    return (f"start from the encoder {source}: {len(weights)} tensors",)
+
+
+def initialise_text_from(method: Any, source: str) -> tuple[str, ...]:
+    """Start a method's report encoder from a BERT folder.
+
+    Returns:
+        What was used and what was not, a line each, for the log.
+
+    Raises:
+        CheckpointError: no BERT folder, or one of other sizes; nothing has changed then.
+    """
+    path = Path(source)
+    if not path.is_dir():
+        raise CheckpointError("no such folder", where=path, fix="Give a BERT folder: config.json, weights, vocab.txt")
+    lines: tuple[str, ...] = method.start_text_from(path)
+    weights = [file for file in (path / "model.safetensors", path / "pytorch_model.bin") if file.is_file()]
+    digests = [f"text starts from {path.name}/{file.name}, sha256 {ckpt.file_digest(file)}" for file in weights[:1]]
+    return (*digests, *lines)
