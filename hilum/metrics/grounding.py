@@ -1,0 +1,120 @@
+"""Does a heat map lie on the box? Overlap at thresholds, contrast to noise, and the pointing game.
+
+Definitions as in BioViL (https://arxiv.org/abs/2204.09817, section 4) and MaCo (https://arxiv.org/abs/2309.05904, its
+released evaluation): mIoU is the mean of the IoU at the thresholds 0.1, 0.2, 0.3, 0.4, 0.5; CNR is (mean inside - mean
+outside) / sqrt(variance inside + variance outside) with population variances, signed.
+
+Departures: where a map is empty (nothing above the threshold) the release has NaN, which then spoils the mean over all
+films; here it scores 0 unless asked otherwise. Pixels without a value (NaN: a part of the film the encoder did not
+see) count as background in the overlap only if asked, see `overlap`.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Empty = Literal["zero", "undefined"]
+
+THRESHOLDS: Final = (0.1, 0.2, 0.3, 0.4, 0.5)
+
+
+class Overlap(NamedTuple):
+    """Overlap of one map with one mask, a number a threshold; all (T,)."""
+
+    iou: Floats
+    dice: Floats
+    empty: Mask  # nothing is above this threshold
+
+
+def min_max(heat: Floats, low: float = -1.0, high: float = 1.0) -> Floats:
+    """Scale a map to [low, high] over its pixels that have a value; a constant map becomes `low`: it points nowhere.
+
+    Args:
+        heat: (H, W), NaN where there is no value.
+        low: what the smallest value becomes.
+        high: what the largest value becomes.
+    """
+    known = heat[~np.isnan(heat)]
+    if not known.size:
+        return heat.copy()
+    bottom, top = known.min(), known.max()
+    if top <= bottom:
+        return np.where(np.isnan(heat), np.nan, low)
+    scaled: Floats = (heat - bottom) / (top - bottom) * (high - low) + low
+    return scaled
+
+
+def overlap(
+    heat: Floats, mask: Mask, thresholds: tuple[float, ...] = THRESHOLDS, *, empty: Empty = "zero", unseen: bool = False
+) -> Overlap:
+    """Intersection over union, and Dice, of {heat > threshold} with the mask.
+
+    Args:
+        heat: (H, W), NaN where there is no value.
+        mask: (H, W) true inside the boxes; boxes that overlap are a union.
+        thresholds: strict: a pixel at the threshold is not part of the prediction.
+        empty: what a map with nothing above the threshold scores: 0, or NaN as released. A mask without a pixel
+            is always NaN.
+        unseen: count pixels of the mask without a value as missed; the release leaves them out.
+    """
+    known = ~np.isnan(heat)
+    truth = mask if unseen else mask[known]
+    values = np.where(known, heat, -np.inf) if unseen else heat[known]
+    called = values[None] > np.asarray(thresholds).reshape(-1, *[1] * values.ndim)
+    axes = tuple(range(1, called.ndim))
+    both, predicted, true = (called & truth[None]).sum(axes), called.sum(axes), int(truth.sum())
+    nothing = predicted == 0
+    if not true:
+        blank = np.full(len(thresholds), np.nan)
+        return Overlap(blank, blank.copy(), nothing)
+    iou, dice = both / (predicted + true - both), 2 * both / (predicted + true)
+    if empty == "undefined":
+        iou, dice = (np.where(nothing, np.nan, score) for score in (iou, dice))
+    return Overlap(iou, dice, nothing)
+
+
+def contrast_to_noise(heat: Floats, mask: Mask) -> float | None:
+    """(mean inside - mean outside) / sqrt(var inside + var outside), signed; 0 for a constant map.
+
+    Args:
+        heat: (H, W), NaN where there is no value.
+        mask: (H, W) true inside the boxes.
+
+    Returns:
+        The ratio; None where there is no inside, no outside, or a contrast without any noise.
+    """
+    known = ~np.isnan(heat)
+    inside, outside = heat[known & mask], heat[known & ~mask]
+    if not (inside.size and outside.size):
+        return None
+    contrast, noise = float(inside.mean() - outside.mean()), float(inside.var() + outside.var())
+    if noise == 0:
+        return 0.0 if contrast == 0 else None
+    return contrast / float(np.sqrt(noise))
+
+
+def pointing_game(heat: Floats, mask: Mask, *, maxima: Literal["share", "any"] = "share") -> float:
+    """Is the hottest pixel inside the box?
+
+    Args:
+        heat: (H, W), NaN where there is no value.
+        mask: (H, W) true inside the boxes.
+        maxima: of several hottest pixels, the share inside (what one of them drawn at random scores), or 1 where
+            any is inside, as released. A constant map points nowhere and scores 0 by the first rule.
+
+    Returns:
+        In [0, 1].
+    """
+    known = ~np.isnan(heat)
+    if not known.any():
+        return 0.0
+    top, bottom = heat[known].max(), heat[known].min()
+    hottest = known & (heat == top)
+    if maxima == "any":
+        return float((hottest & mask).any())
+    return 0.0 if top <= bottom else float((hottest & mask).sum() / hottest.sum())
