@@ -94,8 +94,8 @@ class Encoder:
         """
         if self.towers is None or self.tokenizer is None:
             raise CheckpointError(
-                f"the encoder ({self.origin.get('method', 'origin unknown')}) cannot compare films with text: it has no "
-                "text tower",
+                f"the encoder ({self.origin.get('method', 'origin unknown')}) has no text tower: it cannot compare "
+                "films with text",
                 where=self.origin.get("file", "--encoder"),
                 fix="Give one that was pretrained with maco or medim",
             )

@@ -13,6 +13,8 @@ from hilum.methods import METHODS, build, reads_reports
 from hilum.models.fill import fill
 from hilum.transforms.text import WordPiece
 
+RUN = "Give the folder of a `hilum pretrain` run"
+
 
 def load_method(source: str | Path) -> Any:
     """The method of a pretraining run as its newest checkpoint left it, or of one checkpoint folder; in eval mode.
@@ -24,11 +26,13 @@ def load_method(source: str | Path) -> Any:
     saved = ckpt.checkpoints(path)
     folder = saved[-1] if saved else path
     if not (folder / ckpt.WEIGHTS).is_file():
-        raise CheckpointError("holds no training checkpoint", where=path, fix="Give the folder of a `hilum pretrain` run")
+        raise CheckpointError(
+            "holds no training checkpoint", where=path, fix="Give the folder of a `hilum pretrain` run"
+        )
     weights, config = ckpt.load_checkpoint(folder)
     if config.get("kind") != "method":
         what = f"is a {config.get('kind', 'foreign')} checkpoint, not a pretraining method's"
-        raise CheckpointError(what, where=folder, fix="Give the folder of a `hilum pretrain` run")
+        raise CheckpointError(what, where=folder, fix=RUN)
     name = config["method"]
     module = lookup(METHODS, name, kind="method").__module__
     default = lookup({"config": f"{module}:Config"}, "config", kind="class")()

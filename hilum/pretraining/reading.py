@@ -30,7 +30,7 @@ class Reading:
             "vocabulary": len(self.tokenizer),
             "tokenizer_trained_here": self.trained,
             "with_report": sum(map(bool, self.reports.texts)),
-            "distinct": int(len(np.unique(self.reports.groups))),
+            "distinct": len(np.unique(self.reports.groups)),
         }
 
 

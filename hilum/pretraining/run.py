@@ -21,6 +21,11 @@ from hilum.reports import reports_of
 from hilum.run_folder import LOG, RunFolder
 from hilum.trainer import Evaluator, TrainingFilms, fit
 
+# what a resumed run must share with its beginning
+IDENTITY = (
+    "method", "manifest_sha256", "views", "where", "reports", "method_config", "settings", "init", "init_text",
+)  # fmt: skip
+
 
 def run_pretraining(plan: Plan, out: str | Path, *, resume: bool = False, probe: bool = True) -> Path:
     """Train and export the encoder.
@@ -121,13 +126,25 @@ def _export(plan: Plan, run: RunFolder, step: int, *, hours: float) -> None:
     }
     towers = getattr(method, "towers", None)
     tokenizer = method.tokenizer if towers is not None else None
-    Encoder(method.backbone, method.preprocessing, origin, towers=towers, tokenizer=tokenizer).save(run.path / "encoder")
+    Encoder(method.backbone, method.preprocessing, origin, towers=towers, tokenizer=tokenizer).save(
+        run.path / "encoder"
+    )
 
 
 def _check_same(plan: Plan, run: RunFolder) -> None:
     """A resumed run must compute what it began; only where and how it runs may change."""
     before, now = run.config(), plan.to_json()
-    for key in ("method", "manifest_sha256", "views", "where", "reports", "method_config", "settings", "init", "init_text"):
+    for key in (
+        "method",
+        "manifest_sha256",
+        "views",
+        "where",
+        "reports",
+        "method_config",
+        "settings",
+        "init",
+        "init_text",
+    ):
         old, new = before.get(key), now[key]
         if key == "settings":
             old = {k: v for k, v in (old or {}).items() if k not in FREE_ON_RESUME}
