@@ -1,4 +1,4 @@
-"""Other people's checkpoints to our keys: key maps and nothing else.
+"""Released MAE files to our keys.
 
 Layouts read here are MAE's (facebookresearch/mae at efb2a80, and everything that grew from it): the
 encoder-only release, the full training file with its decoder, and the fine-tuned classifier (fc_norm, head,
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isqrt
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import torch
 from torch import Tensor
@@ -22,11 +22,9 @@ from torch import Tensor
 from hilum.errors import CheckpointError
 from hilum.models.fill import fill
 from hilum.models.positions import resize_table, sincos_table
-from hilum.models.unpickle import read_pickle
+from hilum.models.pretrained.tensors import read_tensors, stripped
 from hilum.models.vit import VisionTransformer, ViTConfig
 
-_PREFIXES: Final = ("module.", "encoder.", "backbone.")  # DataParallel, and wrappers around an encoder
-_CONTAINERS: Final = ("model", "state_dict")  # where training files keep the weights
 _BACKBONE: Final = re.compile(r"(cls_token|reg_token|pos_embed|patch_embed\.proj|blocks\.\d+|norm)(\.|$)")
 _DECODER: Final = re.compile(r"(mask_token$|decoder_(embed|pos_embed|blocks|norm|pred)(\.|$))")
 _HEAD: Final = re.compile(r"(fc_norm|head)\.(weight|bias)$")
@@ -93,52 +91,26 @@ def load_backbone(path: str | Path, *, heads: int | None = None) -> tuple[Vision
 
 def read_mae(path: str | Path, *, heads: int | None = None) -> Pretrained:
     """Read a file in one of MAE's layouts; arguments and errors as `load_backbone`."""
+    return sort_mae(read_tensors(path), heads=heads, where=path)
+
+
+def sort_mae(tensors: Mapping[str, Tensor], *, heads: int | None, where: str | Path) -> Pretrained:
+    """The parts of a masked autoencoder among the tensors of a file; the rest is listed as dropped."""
     backbone: dict[str, Tensor] = {}
     decoder: dict[str, Tensor] = {}
     head: dict[str, Tensor] = {}
     dropped: list[tuple[str, str]] = []
-    for original, value in _weights(path).items():
-        key = _stripped(original)
+    for original, value in tensors.items():
+        key = stripped(original)
         for pattern, part in ((_BACKBONE, backbone), (_DECODER, decoder), (_HEAD, head)):
             if pattern.match(key):
                 if key in part:
-                    raise CheckpointError(f"two tensors are named {key} once prefixes are stripped", where=path)
+                    raise CheckpointError(f"two tensors are named {key} once prefixes are stripped", where=where)
                 part[key] = value
                 break
         else:
             dropped.append((original, "no part of an encoder, decoder or head of MAE"))
-    return Pretrained(_config_of(backbone, heads, path), backbone, decoder, head, tuple(dropped))
-
-
-def _weights(path: str | Path) -> dict[str, Tensor]:
-    """The state dict of a file, out of whichever container it sits in."""
-    content: Any
-    if Path(path).suffix == ".safetensors":
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            content = load_file(path)
-        except (OSError, SafetensorError) as error:
-            raise CheckpointError(f"cannot be read as safetensors ({error})", where=path) from error
-    else:
-        content = read_pickle(path)
-    for container in _CONTAINERS:
-        if isinstance(content, dict) and isinstance(content.get(container), dict):
-            content = content[container]
-    if not isinstance(content, dict):
-        raise CheckpointError("holds no dictionary of tensors", where=path)
-    tensors = {key: value for key, value in content.items() if isinstance(value, Tensor)}
-    if not tensors:
-        raise CheckpointError("holds no tensors", where=path)
-    return tensors
-
-
-def _stripped(key: str) -> str:
-    """A key without the prefixes of wrappers."""
-    while key.startswith(_PREFIXES):
-        key = key.split(".", 1)[1]
-    return key
+    return Pretrained(_config_of(backbone, heads, where), backbone, decoder, head, tuple(dropped))
 
 
 def _config_of(weights: Mapping[str, Tensor], heads: int | None, path: str | Path) -> ViTConfig:
