@@ -31,6 +31,27 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def reported_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The films of `tiny_data`, each patient one study with a report that says what is on its films."""
+    root = tmp_path_factory.mktemp("reported data")
+    write_films(root, films=40)
+    table = pd.read_csv(root / "manifest.csv", dtype=str, keep_default_na=False)
+    table["study_id"] = table["patient_id"]
+    for _, films in table.groupby("study_id"):
+        told = []
+        for finding, words in (("Mass", "a mass in the left lung"), ("Effusion", "pleural effusion on the right")):
+            present = (films[f"label.{finding}"] == "1").any()
+            told.append(f"There is {words}." if present else f"No {finding.lower()}.")
+        heart = "The heart is 10.5 cm wide and normal." if len(told[0]) % 2 else "Heart size is normal."
+        findings, impression = f"PA and AP views. {heart} {' '.join(told)}", told[0]
+        table.loc[films.index, "findings"] = findings
+        table.loc[films.index, "impression"] = impression
+        table.loc[films.index, "report"] = f"FINDINGS: {findings} IMPRESSION: {impression}"
+    table.to_csv(root / "manifest.csv", index=False)
+    return root
+
+
 def write_films(root: Path, *, films: int, size: int = 64, seed: int = 0) -> Path:
     """A manifest.csv with `films` noise films of two findings a small network can learn; two films a patient."""
     rng = np.random.default_rng(seed)

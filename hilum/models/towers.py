@@ -101,8 +101,8 @@ def _mlp(width: int, config: TowersConfig) -> nn.Sequential:
     """MGCA's projection: linear, norm, ReLU, linear, norm without affine; norms over the batch."""
     return nn.Sequential(
         nn.Linear(width, config.hidden),
-        BatchNorm(config.hidden, sync=config.sync_norm),
+        BatchNorm(config.hidden, axis=-1, sync=config.sync_norm),
         nn.ReLU(inplace=True),
         nn.Linear(config.hidden, config.dim),
-        BatchNorm(config.dim, affine=False, sync=config.sync_norm),
+        BatchNorm(config.dim, axis=-1, affine=False, sync=config.sync_norm),
     )
