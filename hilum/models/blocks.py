@@ -53,6 +53,16 @@ class Attention(nn.Module):
         scale = query.shape[-1] ** -0.5
         return torch.softmax((query * scale) @ key.transpose(-2, -1), dim=-1)
 
+    @torch.no_grad()
+    def first_weights(self, x: Tensor) -> Tensor:
+        """Attention of the first token alone, without gradient: x (B, N, D) -> (B, heads, N), rows sum to 1."""
+        width, weight, bias = x.shape[-1], self.qkv.weight, self.qkv.bias
+        of_query, of_key = (None, None) if bias is None else (bias[:width], bias[width : 2 * width])
+        query = linear(x[:, :1], weight[:width], of_query)
+        key = linear(x, weight[width : 2 * width], of_key)
+        query, key = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in (query, key))
+        return torch.softmax((query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1), dim=-1)[:, :, 0]
+
     def _split(self, x: Tensor, start: int) -> tuple[Tensor, Tensor, Tensor]:
         """Query, key and value, each (B, heads, tokens, D / heads); queries from `start` on."""
         batch, tokens, width = x.shape

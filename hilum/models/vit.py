@@ -178,6 +178,26 @@ class VisionTransformer(nn.Module):
         taps = self._encode(self._embed(images), taps=n)
         return [self._final(tap) for tap in taps] if norm else taps
 
+    def forward_with_attention(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """All tokens, and what the first of them looks at in the last block, in one pass.
+
+        Args:
+            images: (B, C, H, W) normalised.
+
+        Returns:
+            (B, 1 + R + P, D) of `forward_features`, and (B, heads, 1 + R + P) attention weights of the class token,
+            rows sum to 1, without gradient.
+        """
+        seen: list[Tensor] = []
+        attention = cast(Block, self.blocks[-1]).attn
+        # read inside the block: only there are weights whole that are sharded over devices
+        hook = attention.register_forward_pre_hook(lambda part, given: seen.append(part.first_weights(given[0])))
+        try:
+            tokens = self.forward_features(images)
+        finally:
+            hook.remove()
+        return tokens, seen[0]
+
     def attention(self, images: Tensor, block: int = -1) -> Tensor:
         """Attention weights of one block: (B, C, H, W) -> (B, heads, 1 + R + P, 1 + R + P), rows sum to 1."""
         depth = self.config.depth

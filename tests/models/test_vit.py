@@ -234,3 +234,17 @@ def test_equal_to_timm_with_registers_layer_scale_and_another_size() -> None:
         with torch.no_grad():
             want, got = theirs.forward_features(images), ours.forward_features(images)
         torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_class_attention_comes_with_the_tokens(checkpointing: bool) -> None:
+    for options in ({}, {"registers": 2, "qkv_bias": False}):
+        model = build(**options)
+        model.gradient_checkpointing = checkpointing
+        images = torch.randn(2, 3, 32, 32)
+        tokens, seen = model.forward_with_attention(images)
+        assert torch.equal(tokens, model.forward_features(images))
+        torch.testing.assert_close(seen, model.attention(images)[:, :, 0])
+        assert not seen.requires_grad
+        tokens.sum().backward()
+        assert not model.blocks[-1].attn._forward_pre_hooks
