@@ -60,7 +60,7 @@ class Attention(nn.Module):
         of_query, of_key = (None, None) if bias is None else (bias[:width], bias[width : 2 * width])
         query = linear(x[:, :1], weight[:width], of_query)
         key = linear(x, weight[width : 2 * width], of_key)
-        query, key = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in (query, key))
+        query, key = (part.view(*part.shape[:2], self.heads, -1).transpose(1, 2) for part in (query, key))
         return torch.softmax((query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1), dim=-1)[:, :, 0]
 
     def _split(self, x: Tensor, start: int) -> tuple[Tensor, Tensor, Tensor]:
