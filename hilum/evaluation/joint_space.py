@@ -1,0 +1,118 @@
+"""Films and texts as vectors of the space they share, for zero-shot, retrieval and grounding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hilum.errors import CheckpointError
+from hilum.evaluation.features import Runner, run_films
+from hilum.films import FilmStore
+from hilum.manifest import Manifest
+from hilum.models.text import sum_pieces
+from hilum.schema import Preprocessing
+from hilum.transforms.text import PREPARATIONS
+
+TEXTS: int = 64  # texts a forward pass
+
+
+class JointEncoder(Protocol):
+    """What an `Encoder` with a text tower can do; all vectors are raw."""
+
+    preprocessing: Preprocessing
+    origin: dict[str, Any]
+
+    def project(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, E)."""
+        ...
+
+    def project_tokens(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, P, E)."""
+        ...
+
+    def embed_text(self, texts: Sequence[str]) -> Tensor:
+        """N texts -> (N, E)."""
+        ...
+
+    def require_towers(self) -> Any:
+        """Towers and tokenizer; raises CheckpointError where there are none."""
+        ...
+
+    @property
+    def position_prior(self) -> Tensor | None:
+        """(P,) raw weights."""
+        ...
+
+    def to(self, device: str | torch.device) -> Any:
+        """Move the weights."""
+        ...
+
+
+def film_vectors(encoder: JointEncoder, manifest: Manifest, runner: Runner) -> Tensor:
+    """One raw vector a film of a manifest, (N, E) float32 on the CPU.
+
+    Raises:
+        CheckpointError: no text tower, or a vector that is not finite.
+    """
+    encoder.require_towers()
+    encoder.to(runner.torch_device)
+    parts = list(run_films(encoder.project, FilmStore(manifest, cache=False), encoder.preprocessing, runner))
+    vectors = torch.cat(parts)
+    bad = (~torch.isfinite(vectors)).any(dim=1).nonzero().flatten()
+    if len(bad):
+        image = manifest.table["image_id"].iloc[int(bad[0])]
+        raise CheckpointError(
+            f"gives no finite vector for {len(bad)} films, first {image!r}",
+            where="encoder",
+            fix="Look at that film, and at the loss of the pretraining run",
+        )
+    return vectors
+
+
+def text_vectors(encoder: JointEncoder, texts: Sequence[str]) -> Tensor:
+    """One raw vector a text, (N, E) float32 on the CPU; equal texts are read once and have equal vectors."""
+    encoder.require_towers()
+    distinct = list(dict.fromkeys(texts))
+    place = {text: row for row, text in enumerate(distinct)}
+    found = encoder.embed_text(distinct).float().cpu()
+    return _finite(found, distinct)[[place[text] for text in texts]]
+
+
+@torch.no_grad()
+def phrase_vectors(encoder: JointEncoder, texts: Sequence[str]) -> Tensor:
+    """One raw vector a phrase in the space of the patches, (N, E) float32 on the CPU.
+
+    With linear heads (MaCo) patches, films and texts share one space. With mlp heads (MedIM) patches were aligned with
+    words in a space of their own, so a phrase is the mean of its word vectors there.
+    """
+    towers, tokenizer = encoder.require_towers()
+    if towers.config.head == "linear":
+        return text_vectors(encoder, texts)
+    prepare, device = PREPARATIONS[towers.config.preparation], next(towers.parameters()).device
+    found = []
+    for start in range(0, len(texts), TEXTS):
+        read = [tokenizer.encode(prepare(text, None), towers.config.length) for text in texts[start : start + TEXTS]]
+        ids, mask, words = (
+            torch.from_numpy(np.stack([getattr(one, name) for one in read])).to(device)
+            for name in ("ids", "mask", "words")
+        )
+        count = int(words.max()) + 1 if len(read) else 0
+        local = towers.text_local(sum_pieces(towers.text(ids, mask).tokens, words, max(count, 1)))
+        there = (torch.arange(local.shape[1], device=device)[None] <= words.amax(dim=1)[:, None]).to(local.dtype)
+        found.append(((local * there[..., None]).sum(1) / there.sum(1, keepdim=True).clamp(min=1)).float().cpu())
+    return _finite(torch.cat(found), texts)
+
+
+def _finite(vectors: Tensor, texts: Sequence[str]) -> Tensor:
+    bad = (~torch.isfinite(vectors)).any(dim=1).nonzero().flatten()
+    if len(bad):
+        raise CheckpointError(
+            f"gives no finite vector for {len(bad)} texts, first {texts[int(bad[0])][:60]!r}",
+            where="encoder",
+            fix="Look at the loss of the pretraining run",
+        )
+    return vectors
