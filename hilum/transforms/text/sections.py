@@ -147,10 +147,14 @@ def choose_sections(parts: dict[str, str], chosen: Sequence[str]) -> str:
 
 def _headings(text: str) -> Iterator[tuple[str, int, int]]:
     """(name, start, end) of every heading."""
-    for match in _HEADING.finditer(text):
+    position = 0
+    while match := _HEADING.search(text, position):
         name = next(name for name in (*HEADINGS, "film") if match[name] is not None)
         if _is_heading(text, match, name):
             yield name, match.start(), match.end()
+            position = match.end()
+        else:  # "seen in the chest FINDINGS:" is no heading, its last word is
+            position = match.start() + 1
 
 
 def _is_heading(text: str, match: re.Match[str], name: str) -> bool:

@@ -1,12 +1,15 @@
 """Sentences: where one ends, which say nothing about the film, and which speak of an earlier one.
 
 A full stop ends a sentence unless it belongs to a number (0.5 cm), an abbreviation (Dr., vs., a.m.) or a list number
-(1. 2.). A single newline is layout, not an end; a blank line and a new list item are ends.
+(1. 2.). A single newline is layout, not an end; a blank line, a new list item and a section heading are ends.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+
+from hilum.transforms.text.sections import find_sections
 
 # A sentence goes on behind these; behind those of the second set it ends only before a capital or a list number.
 _GOES_ON = re.compile(r"drs?|mrs?|ms|prof|st|vs|approx|ca|cf|e\.?g|i\.?e|figs?|resp|incl|excl|avg|viz|pt")
@@ -14,7 +17,7 @@ _MAY_END = re.compile(r".|.*\..*|am|pm|etc|md|rn|cm|mm|in|ft|jr|sr|inc|ed|dept|e
 _ITEM = r"[ \t]*(?:\(?\d{1,2}[.)]|[-*•])\s"
 _STOP = re.compile(
     rf"""(?P<stop>[.!?]+)["')\]]*(?=\s|$)      # a stop sign before white space
-    | (?<=[a-z])\.(?=[A-Z][a-z])               # a full stop whose space was forgotten
+    | (?<=[a-zX_])\.(?=[A-Z][a-z])             # a full stop whose space was forgotten
     | \n[ \t]*\n\s*                            # a blank line
     | \n(?={_ITEM})                            # a list item on a line of its own
     | (?<=[:;])\s+(?=\d{{1,2}}\.\s)            # the first item of a list within the line""",
@@ -39,9 +42,9 @@ _BOILERPLATE = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _PRIOR = re.compile(
-    r"""\b(?:priors?|previous(?:ly)?|earlier|preceding|since|interval|compar(?:ed?|ison|ing)|follow[-\ ]?up
+    r"""\b(?:(?:prior|previous)(?!\ (?:\w+\ )?(?:granulom|surg|sternot|cabg|trauma|fracture|infect|repair|tubercul|\w+ectom)) |priors|previously|earlier|preceding|since|interval|compar(?:ed?|ison|ing)|follow[-\ ]?up
     | last\ (?:exam\w*|study|film|radiograph) | as\ before | similar\ to
-    | unchanged | no\ (?:\w+\ )?change | (?:has|have)\ (?:not\ )?changed | change\ (?:from|in|since)
+    | unchanged | no\ (?:\w+\ )?change | (?:has|have)\ (?:not\ )?changed | change\ (?:from|since)
     | (?:is|are|once)\ again | again\ (?:seen|noted|demonstrated|identified|visuali[sz]ed|present|is|are)
     | re-?demonstrat\w+
     | stabl[ey] | persist\w* | ongoing | remain(?:s|ed|ing)? | continue[sd]?\ to | still | new | newly
@@ -56,16 +59,12 @@ def split_sentences(text: str) -> list[str]:
     """Cut a report, or a section of one, into sentences.
 
     Returns:
-        Sentences without outer spaces, inner white space collapsed, list numbers and bullets removed; blanks of
-        de-identification (`___`, XXXX) stay as words. What holds neither letter, digit nor blank is left out.
+        Sentences without outer spaces, inner white space collapsed, headings, list numbers and bullets removed; blanks
+        of de-identification (`___`, XXXX) stay as words. What holds neither letter, digit nor blank is left out.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    cuts = [0]
-    for match in _STOP.finditer(text):
-        if match["stop"] is None or _ends(text, cuts[-1], match):
-            cuts.append(match.end())
-    spans = zip(cuts, [*cuts[1:], len(text)], strict=True)
-    sentences = (" ".join(_LEAD.sub("", text[start:end], count=1).split()) for start, end in spans)
+    parts = (part for section in find_sections(text) for part in _cut(text[section.body : section.end]))
+    sentences = (" ".join(_LEAD.sub("", part, count=1).split()) for part in parts)
     return [sentence for sentence in sentences if any(sign.isalnum() or sign == "_" for sign in sentence)]
 
 
@@ -86,6 +85,16 @@ def mentions_prior(sentence: str) -> bool:
     and filtering, wide rather than narrow.
     """
     return _PRIOR.search(sentence) is not None
+
+
+def _cut(text: str) -> Iterator[str]:
+    """The text of one section, cut behind every sentence."""
+    start = 0
+    for match in _STOP.finditer(text):
+        if match["stop"] is None or _ends(text, start, match):
+            yield text[start : match.end()]
+            start = match.end()
+    yield text[start:]
 
 
 def _ends(text: str, start: int, match: re.Match[str]) -> bool:
