@@ -49,15 +49,7 @@ def page(results: Mapping[str, Any], predictions: pd.DataFrame) -> str:
             if not results["findings"][name]["reason"]
         ]
         curves[heading] = [panel for panel in drawn if panel is not None]
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(said=said, percent=percent, number=number, text=as_text)
-    return environment.get_template("page.html.j2").render(
+    return environment().get_template("page.html.j2").render(
         results=results,
         context=results["context"],
         findings=results["findings"],
@@ -70,6 +62,19 @@ def page(results: Mapping[str, Any], predictions: pd.DataFrame) -> str:
         comparisons=results.get("comparisons", []),
         baselines=results.get("baselines", {}),
     )
+
+
+def environment() -> jinja2.Environment:
+    """Where every page's template is rendered: escaping on, unknown names an error, numbers as readers write them."""
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(said=said, percent=percent, number=number, text=as_text)
+    return made
 
 
 def said(estimate: Mapping[str, Any], *, signed: bool = False) -> str:
