@@ -75,7 +75,7 @@ _HEADING = re.compile(
     r"(?:(?P<colon>:[*_]{0,2})|(?P<dash>[-–—](?=[ \t\n]))|(?P<alone>(?=\r?\n|\Z)))",
     re.IGNORECASE,
 )
-_BEFORE = " \t\r>*#_-•·0123456789.)("  # what may stand before a heading at a line's start
+_LAYOUT = " \t\r>*#_-•·0123456789.)("  # what may stand before a heading at a line's start
 
 
 @dataclass(frozen=True)
@@ -146,27 +146,27 @@ def choose_sections(parts: dict[str, str], chosen: Sequence[str]) -> str:
 
 
 def _headings(text: str) -> Iterator[tuple[str, int, int]]:
-    """(name, start, end) of every heading."""
+    """(name, start, end) of every heading; a bullet or number before it belongs to it."""
     position = 0
     while match := _HEADING.search(text, position):
         name = next(name for name in (*HEADINGS, "film") if match[name] is not None)
-        if _is_heading(text, match, name):
-            yield name, match.start(), match.end()
+        before = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
+        first_in_line = not before.strip(_LAYOUT)
+        if _is_heading(match, name, before, first_in_line):
+            yield name, match.start() - (len(before) if first_in_line else 0), match.end()
             position = match.end()
         else:  # "seen in the chest FINDINGS:" is no heading, its last word is
             position = match.start() + 1
 
 
-def _is_heading(text: str, match: re.Match[str], name: str) -> bool:
-    """Whether what looks like a heading is one, from its case and its neighbours."""
-    words, start = match[name], match.start()
-    line = text[text.rfind("\n", 0, start) + 1 : start]
-    at_start = not line.strip(_BEFORE)
+def _is_heading(match: re.Match[str], name: str, before: str, first_in_line: bool) -> bool:
+    """Whether what looks like a heading is one, from its case and what stands before it in its line."""
+    words = match[name]
     if name == "film":
-        return at_start and words.isupper() and match["colon"] is not None
+        return first_in_line and words.isupper() and match["colon"] is not None
     if match["colon"] is not None:
-        behind_sentence = line.rstrip()[-1:] in (".", ";", "!", "?")
-        return at_start or words[0].isupper() or behind_sentence
+        behind_sentence = before.rstrip()[-1:] in (".", ";", "!", "?")
+        return first_in_line or words[0].isupper() or behind_sentence
     if match["dash"] is not None:
-        return at_start and words.isupper()
-    return at_start and (words.isupper() or words.istitle())
+        return first_in_line and words.isupper()
+    return first_in_line and (words.isupper() or words.istitle())

@@ -42,7 +42,8 @@ _BOILERPLATE = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _PRIOR = re.compile(
-    r"""\b(?:(?:prior|previous)(?!\ (?:\w+\ )?(?:granulom|surg|sternot|cabg|trauma|fracture|infect|repair|tubercul|\w+ectom)) |priors|previously|earlier|preceding|since|interval|compar(?:ed?|ison|ing)|follow[-\ ]?up
+    r"""\b(?:priors | previously | earlier | preceding | since | interval | compar(?:ed?|ison|ing) | follow[-\ ]?up
+    | (?:prior|previous)(?!\ (?:\w+\ )?(?:granulom|surg|sternot|cabg|trauma|fracture|infect|repair|tubercul|\w+ectom))
     | last\ (?:exam\w*|study|film|radiograph) | as\ before | similar\ to
     | unchanged | no\ (?:\w+\ )?change | (?:has|have)\ (?:not\ )?changed | change\ (?:from|since)
     | (?:is|are|once)\ again | again\ (?:seen|noted|demonstrated|identified|visuali[sz]ed|present|is|are)

@@ -187,7 +187,7 @@ def _forms(word: str) -> list[str]:
         for plural in plurals:
             stem = word.removesuffix(plural)
             sure = plural == "i" or len(plural) > 1 or (plural == "s" and _is_plural(word))
-            if sure and stem != word and len(stem) >= 3:
+            if sure and stem != word and len(stem) >= (2 if len(plural) > 2 else 3):
                 forms.append(stem + singular)
     return forms
 
