@@ -17,13 +17,12 @@ from hilum.errors import CheckpointError
 from hilum.methods.masked_image import start_decoder
 from hilum.models.fill import fill, fits
 from hilum.models.pretrained import MrmFile, is_mrm, read_tensors, sort_mae, sort_mrm
-from hilum.models.text import read_bert
+from hilum.models.start_text import start_report_encoder
 
 if TYPE_CHECKING:
     from hilum.methods.mrm import MRM
 
 _POSITIONS = "bert.embeddings.position_embeddings.weight"
-_WORDS = "bert.embeddings.word_embeddings.weight"
 
 
 def start_from_file(model: MRM, path: str | Path, *, heads: int | None = None) -> tuple[str, ...]:
@@ -58,31 +57,15 @@ def start_from_file(model: MRM, path: str | Path, *, heads: int | None = None) -
 
 
 def start_text_from_folder(model: MRM, path: str | Path) -> tuple[str, ...]:
-    """Fill the report decoder from a BERT folder: its first layers, its word vectors, its first positions.
+    """Fill the report decoder from a BERT folder; see `start_report_encoder`.
 
     Raises:
         CheckpointError: no BERT folder, or of other sizes or another vocabulary; nothing has changed then.
     """
     if model.report is None:
         raise CheckpointError("this model has no report decoder (report_loss=false)", where=path)
-    text = model.config.text
-    found, weights = read_bert(path, depth=text.depth)
-    weights = {key: value for key, value in weights.items() if not key.startswith("bert.pooler.")}
-    if found.heads != text.heads:
-        raise CheckpointError(f"has {found.heads} attention heads, the model {text.heads}", where=path)
-    own = model.report.state_dict()
-    notes = [f"report decoder: {text.depth} layers of width {found.width}, {len(weights)} tensors of the folder"]
-    if found.positions > text.positions:
-        weights[_POSITIONS] = weights[_POSITIONS][: text.positions]
-        notes.append(f"the first {text.positions} of its {found.positions} positions")
-    if text.position == "sincos":
-        weights[_POSITIONS] = own[_POSITIONS]
-        notes.append("its positions are left out: this model's are fixed")
-    if weights[_WORDS].shape[0] != own[_WORDS].shape[0]:
-        what = f"its vocabulary has {weights[_WORDS].shape[0]} entries, the tokenizer {own[_WORDS].shape[0]}"
-        raise CheckpointError(what, where=path, fix="Use the folder's own tokenizer")
-    fill(model.report, weights, where=path)
-    return (*notes, "the language head and the bridge start from random weights")
+    notes = start_report_encoder(model.report, path)
+    return (*notes, "the language head and the bridge from film to report start from random weights")
 
 
 def _start_report_side(model: MRM, file: MrmFile, path: str | Path) -> list[str]:

@@ -104,8 +104,9 @@ def bert(
         return layer_norm(x, weights[f"{name}.weight"], weights[f"{name}.bias"], 1e-12)
 
     parts = BERT + "embeddings."
+    table = weights[parts + "word_embeddings.weight"]
     rows = [
-        weights[parts + "word_embeddings.weight"][entry]
+        (table[entry] if entry else table[entry].detach())  # padding's vector is not learned where it is read
         + weights[parts + "position_embeddings.weight"][place]
         + weights[parts + "token_type_embeddings.weight"][0]
         for place, entry in enumerate(ids)
