@@ -11,8 +11,11 @@ import torch
 import hilum
 from hilum.encoder import Encoder, Pool
 from hilum.errors import CheckpointError
+from hilum.models.text import TextConfig
+from hilum.models.towers import Towers, TowersConfig
 from hilum.models.vit import VisionTransformer, ViTConfig
 from hilum.schema import Preprocessing
+from hilum.transforms.text import WordPiece
 
 
 @pytest.fixture
@@ -74,3 +77,49 @@ def test_what_is_no_encoder_is_called_so(tmp_path: Path) -> None:
     (tmp_path / "page.pth").write_text("<html>not found</html>")
     with pytest.raises(CheckpointError, match=r"page\.pth"):
         hilum.load(tmp_path / "page.pth")
+
+
+@pytest.fixture
+def reader(encoder: Encoder) -> Encoder:
+    tokenizer = WordPiece.train(["There is a small left effusion.", "No effusion, no mass."], vocab_size=60)
+    text = TextConfig(width=12, depth=1, heads=2, hidden=24, positions=16)
+    sizes = TowersConfig(text=text, dim=12, position_weight=True, length=16)
+    towers = Towers(sizes, 16, encoder.model.config.patches, len(tokenizer), pad_id=tokenizer.pad_id)
+    return Encoder(encoder.model, encoder.preprocessing, {"method": "maco"}, towers=towers, tokenizer=tokenizer)
+
+
+def test_what_reads_travels_with_what_sees(reader: Encoder, tmp_path: Path) -> None:
+    reader.save(tmp_path / "encoder")
+    again = hilum.load(tmp_path / "encoder")
+    assert again.towers is not None
+    assert reader.towers is not None
+    assert again.towers.config == reader.towers.config
+    images = reader.transform(film())[None]
+    texts = ["There is a small left effusion.", "No mass."]
+    assert torch.equal(again.project(images), reader.project(images))
+    assert torch.equal(again.project_tokens(images), reader.project_tokens(images))
+    assert torch.equal(again.embed_text(texts), reader.embed_text(texts))
+    assert torch.equal(again.embed(images), reader.embed(images))
+    prior, kept = reader.position_prior, again.position_prior
+    assert prior is not None
+    assert kept is not None
+    assert torch.equal(prior, kept)
+    assert prior.shape == (4,)
+
+
+def test_the_joint_space_has_the_shapes_it_says(reader: Encoder) -> None:
+    images = torch.stack([reader.transform(film()), reader.transform(film(32, 64))])
+    assert reader.project(images).shape == (2, 12)
+    assert reader.project_tokens(images).shape == (2, 4, 12)
+    alone = reader.embed_text(["No mass."])
+    together = reader.embed_text(["There is a small left effusion.", "No mass."], batch_size=2)
+    torch.testing.assert_close(together[1], alone[0])
+    assert reader.embed_text([]).shape == (0, 12)
+
+
+def test_an_encoder_without_text_says_so(encoder: Encoder) -> None:
+    assert encoder.position_prior is None
+    with pytest.raises(CheckpointError, match="no text tower"):
+        encoder.embed_text(["No mass."])
+    with pytest.raises(CheckpointError, match="no text tower"):
+        encoder.project(torch.zeros(1, 1, 32, 32))

@@ -13,6 +13,9 @@ from typing import Any
 
 POINTS = {
     "accumulation": ("hilum.methods.mae", "MAE.forward"),  # before a micro-batch
+    "mrm accumulation": ("hilum.methods.mrm", "MRM.forward"),
+    "maco accumulation": ("hilum.methods.maco", "MaCo.forward"),
+    "medim accumulation": ("hilum.methods.medim", "MedIM.forward"),
     "step": ("torch.optim", "AdamW.step"),  # before the weights move
     "save": ("hilum.checkpoint", "save_file"),  # between the files of a checkpoint
     "rename": ("hilum.checkpoint", "os.replace"),  # all written, not yet in place
