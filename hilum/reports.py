@@ -86,7 +86,7 @@ def reports_of(manifest: Manifest, sections: Sequence[str] = ()) -> Reports:
             raise unknown_name(name, list(SECTIONS), kind="section", where="sections")
     rows = list(zip(*(_cells(manifest, name) for name in COLUMNS), strict=True))
     if not any(map(any, rows)):
-        raise _no_text(manifest, "no report text")
+        raise _no_text(manifest)
     texts, empty, undivided, lacking = [], 0, 0, dict.fromkeys(sections, 0)
     split = lru_cache(maxsize=None)(split_sections)  # films of one study repeat their report
     for report, findings, impression in rows:
@@ -102,7 +102,7 @@ def reports_of(manifest: Manifest, sections: Sequence[str] = ()) -> Reports:
         empty += says_nothing
         texts.append("" if says_nothing else text)
     if not any(texts):
-        raise _no_text(manifest, f"no report with {' or '.join(map(repr, sections))}" if sections else "no report text")
+        raise _no_text(manifest, sections)
     table = manifest.table
     return Reports(tuple(texts), groups_of(table["patient_id"], table["study_id"], texts), empty, lacking, undivided)
 
@@ -147,10 +147,14 @@ def _with_columns(parts: Mapping[str, str], findings: str, impression: str) -> d
     return {**kept, **filled}
 
 
-def _no_text(manifest: Manifest, what: str) -> ManifestError:
+def _no_text(manifest: Manifest, sections: Sequence[str] = ()) -> ManifestError:
+    """The error for a manifest without any report text, or without the sections asked for."""
+    if sections:
+        what = f"the method reads reports and this manifest has no report with {' or '.join(map(repr, sections))}"
+        fix = "Choose other sections, or none to take whole reports"
+        return ManifestError(what, where=manifest.root, fix=fix)
     absent = [name for name in COLUMNS if name not in manifest.table]
     columns = f"the columns {', '.join(absent)} are missing" if absent else f"all of {', '.join(COLUMNS)} are blank"
     fix = "Fill 'report' (or 'findings' and 'impression') for some films, or use a method that reads none, such as mae"
-    return ManifestError(
-        f"the method reads reports and this manifest has {what}: {columns}", where=manifest.root, fix=fix
-    )
+    what = f"the method reads reports and this manifest has no report text: {columns}"
+    return ManifestError(what, where=manifest.root, fix=fix)
