@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hilum.errors import CheckpointError
+from hilum.errors import CheckpointError, ManifestError
 from hilum.evaluation.features import Runner, run_films
 from hilum.films import FilmStore
 from hilum.manifest import Manifest
 from hilum.models.text import sum_pieces
-from hilum.schema import Preprocessing
+from hilum.schema import Preprocessing, Split
 from hilum.transforms.text import PREPARATIONS
 
 TEXTS: int = 64  # texts a forward pass
@@ -50,6 +50,24 @@ class JointEncoder(Protocol):
     def to(self, device: str | torch.device) -> Any:
         """Move the weights."""
         ...
+
+
+def films_to_read(manifest: Manifest, split: Split | None, views: Sequence[str] = ()) -> Manifest:
+    """The films of a split with some view positions, their files checked.
+
+    Raises:
+        ManifestError: there are none, or files are missing.
+    """
+    chosen = manifest.select(split=split, views=views or None)
+    if not len(chosen):
+        shown = f" with views {','.join(views)}" if views else ""
+        raise ManifestError(
+            f"no films in the {split} split{shown}" if split else f"no films{shown}",
+            where=manifest.root,
+            fix="Check the columns split and view_position",
+        )
+    chosen.check_files()
+    return chosen
 
 
 def film_vectors(encoder: JointEncoder, manifest: Manifest, runner: Runner) -> Tensor:

@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 
 from hilum.encoder import load
-from hilum.errors import ConfigError, ManifestError
+from hilum.errors import ConfigError
 from hilum.evaluation.features import Runner
-from hilum.evaluation.joint_space import JointEncoder, film_vectors, text_vectors
+from hilum.evaluation.joint_space import JointEncoder, film_vectors, films_to_read, text_vectors
 from hilum.evaluation.judge import Judged
 from hilum.evaluation.predict import COHORT
 from hilum.heads.choose import choose_thresholds
@@ -76,12 +76,12 @@ def judge_zero_shot(
     RunFolder(out)  # refuses a folder with something in it
     prompts, everything = read_prompts(options.prompts), Manifest.read(data)
     findings, notes = findings_to_score(everything, prompts, options.labels)
-    chosen = _films(everything, options.split, options.views)
+    chosen = films_to_read(everything, options.split, options.views)
     loaded = load(encoder) if isinstance(encoder, str) else encoder
     table = zero_shot_predictions(loaded, chosen, findings, prompts, options.scoring, policy, runner)
     thresholds: dict[str, float | None] = dict.fromkeys(findings)
     if options.thresholds == "validation":
-        val = _films(everything, "val", options.views)
+        val = films_to_read(everything, "val", options.views)
         held = zero_shot_predictions(loaded, val, findings, prompts, options.scoring, policy, runner)
         labels, scores = (held[[f"{kind}.{name}" for name in findings]].to_numpy() for kind in ("label", "score"))
         best, said = choose_thresholds(labels, scores, findings)
@@ -161,19 +161,6 @@ def zero_shot_scores(
         sides.append(torch.stack([class_vector(sentences, scoring) for sentences in vectors]))
     found: NDArray[np.float64] = pair_probability(films.double(), sides[0].double(), sides[1].double(), scoring).numpy()
     return found
-
-
-def _films(manifest: Manifest, split: Split, views: tuple[str, ...]) -> Manifest:
-    chosen = manifest.select(split=split, views=views or None)
-    if not len(chosen):
-        shown = f" with views {','.join(views)}" if views else ""
-        raise ManifestError(
-            f"no films in the {split} split{shown}",
-            where=manifest.root,
-            fix="Check the columns split and view_position",
-        )
-    chosen.check_files()
-    return chosen
 
 
 def _context(

@@ -49,18 +49,22 @@ def page(results: Mapping[str, Any], predictions: pd.DataFrame) -> str:
             if not results["findings"][name]["reason"]
         ]
         curves[heading] = [panel for panel in drawn if panel is not None]
-    return environment().get_template("page.html.j2").render(
-        results=results,
-        context=results["context"],
-        findings=results["findings"],
-        macro=results["macro"],
-        cohort=results["cohort"],
-        curves=curves,
-        forest=forest(results["findings"], results["macro"]),
-        metric_names=METRIC_NAMES,
-        notes=results.get("notes", []),
-        comparisons=results.get("comparisons", []),
-        baselines=results.get("baselines", {}),
+    return (
+        environment()
+        .get_template("page.html.j2")
+        .render(
+            results=results,
+            context=results["context"],
+            findings=results["findings"],
+            macro=results["macro"],
+            cohort=results["cohort"],
+            curves=curves,
+            forest=forest(results["findings"], results["macro"]),
+            metric_names=METRIC_NAMES,
+            notes=results.get("notes", []),
+            comparisons=results.get("comparisons", []),
+            baselines=results.get("baselines", {}),
+        )
     )
 
 
