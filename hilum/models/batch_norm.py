@@ -76,7 +76,8 @@ class BatchNorm(nn.Module):
 
     def _normalise_jointly(self, x: Tensor) -> Tensor:
         """X (B, C, ...) by the statistics of all devices (of this one without `sync`)."""
-        rows = x.float().movedim(1, 0).flatten(1)  # (C, N)
+        exact = torch.promote_types(x.dtype, torch.float32)
+        rows = x.to(exact).movedim(1, 0).flatten(1)  # (C, N)
         mean = rows.sum(1) / max(rows.shape[1], 1)
         spread = (rows - mean[:, None]).square().sum(1)
         part = torch.cat([rows.new_tensor([float(rows.shape[1])]), mean, spread])

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed
 from torch import Tensor, nn
-from torch.multiprocessing.spawn import spawn
 
+from hilum.losses.gather import rank
 from hilum.models.batch_norm import BatchNorm
+from tests.processes import in_processes
+
+SPLITS = (4, 1, 0)
 
 
 def set_affine(layer: nn.Module) -> None:
@@ -81,25 +82,25 @@ def _step(layer: BatchNorm, x: Tensor, weights: Tensor) -> dict[str, Tensor]:
     return {"x": x.grad, **{k: v for k, v in gradients.items() if v is not None}, **dict(layer.named_buffers())}
 
 
-def _process(rank: int, split: int, folder: str) -> None:
-    """One of two devices; the first has the first `split` rows (perhaps none of them)."""
-    torch.set_num_threads(1)
-    meeting = f"file://{folder}/store"
-    torch.distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
+def shared() -> dict[str, Tensor]:
+    """What this of two devices gets when the first has 4, 1 and none of the 8 films."""
     x, weights = _inputs()
-    part = slice(0, split) if rank == 0 else slice(split, None)
-    torch.save(_step(BatchNorm(4), x[part], weights[part]), os.path.join(folder, f"{rank}.pt"))
-    torch.distributed.destroy_process_group()
+    found: dict[str, Tensor] = {}
+    for split in SPLITS:
+        part = slice(0, split) if rank() == 0 else slice(split, None)
+        found |= {f"{split} {name}": value for name, value in _step(BatchNorm(4), x[part], weights[part]).items()}
+    return found
 
 
-@pytest.mark.parametrize("split", [4, 1, 0])
-def test_two_processes_equal_one(split: int, tmp_path: Path) -> None:
-    spawn(_process, args=(split, str(tmp_path)), nprocs=2)  # type: ignore[no-untyped-call]
-    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+def test_two_processes_equal_one(tmp_path: Path) -> None:
+    first, second = in_processes("tests.models.test_batch_norm:shared", tmp_path)
     want = _step(BatchNorm(4), *_inputs())
-    torch.testing.assert_close(torch.cat([first["x"], second["x"]]), want["x"], rtol=1e-6, atol=1e-6)
-    for name in ("d weight", "d bias"):
-        torch.testing.assert_close(first[name] + second[name], want[name], rtol=1e-6, atol=1e-5)
-    for name in ("running_mean", "running_var"):
-        assert torch.equal(first[name], second[name])
-        torch.testing.assert_close(first[name], want[name], rtol=1e-6, atol=1e-6)
+    for split in SPLITS:
+        rows = torch.cat([first[f"{split} x"], second[f"{split} x"]])
+        torch.testing.assert_close(rows, want["x"], rtol=1e-6, atol=1e-6)
+        for name in ("d weight", "d bias"):
+            both = first[f"{split} {name}"] + second[f"{split} {name}"]
+            torch.testing.assert_close(both, want[name], rtol=1e-6, atol=1e-5)
+        for name in ("running_mean", "running_var"):
+            assert torch.equal(first[f"{split} {name}"], second[f"{split} {name}"])
+            torch.testing.assert_close(first[f"{split} {name}"], want[name], rtol=1e-6, atol=1e-6)

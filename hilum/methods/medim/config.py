@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 from hilum.errors import ConfigError
 from hilum.lookup import unknown_name
+from hilum.methods.masked_image import check_channels
 from hilum.models.report_masks import SELECTIONS, Selection
 from hilum.models.resnet import ResNetConfig
 from hilum.models.text import TextConfig
@@ -74,6 +75,8 @@ class Config:
     crop: tuple[float, float] = (0.85, 1.0)  # side of the random crop / side of the square
     jitter: float = 0.2  # brightness and contrast, largest departure of the factors from 1
     jitter_chance: float = 0.8
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)  # on the [0, 1] scale, one a channel
+    std: tuple[float, ...] = (0.5, 0.5, 0.5)
     blur_chance: float = 0.0  # small findings are sharp edges, and the restoration would learn to blur
     # --- reports
     sections: tuple[str, ...] = ("impression", "findings")  # names of transforms.text sections, in this order
@@ -87,6 +90,7 @@ class Config:
 
     def __post_init__(self) -> None:
         """Refuse values without meaning."""
+        check_channels(self.channels, self.mean, self.std, where="medim")
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise unknown_name(getattr(self, name), list(allowed), kind=name, where="medim")
@@ -164,6 +168,8 @@ PRESETS: Final[dict[str, Config]] = {
         model="vit_tiny_patch16",
         image_size=128,
         channels=1,
+        mean=(0.5,),
+        std=(0.5,),
         vit={"depth": 6},
         text=TextConfig(width=128, depth=2, heads=2, hidden=512, positions=64),
         dim=128,

@@ -45,7 +45,7 @@ from hilum.models.text import TextFeatures
 from hilum.models.towers import Towers
 from hilum.models.vit import VisionTransformer
 from hilum.schema import HAS_REPORT, IMAGE, MASK_NOISE, REPORT_GROUP, TOKEN_MASK, TOKENS, Preprocessing
-from hilum.transforms.image import normalise
+from hilum.transforms.image import denormalise, normalise
 from hilum.transforms.text.wordpiece import WordPiece
 
 __all__ = ["PRESETS", "VARIANTS", "Config", "MedIM"]
@@ -124,14 +124,10 @@ class MedIM(nn.Module):
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """The record that travels with the encoder; the range is tanh's."""
-        half = (0.5,) * self.config.channels
+        """The record that travels with the encoder."""
+        config = self.config
         return Preprocessing(
-            size=self.config.image_size,
-            channels=self.config.channels,
-            mean=half,
-            std=half,
-            resize=self.config.framing,
+            size=config.image_size, channels=config.channels, mean=config.mean, std=config.std, resize=config.framing
         )
 
     def views(self) -> MedIMViews:
@@ -211,13 +207,15 @@ class MedIM(nn.Module):
         if isinstance(self.backbone, ResNet):
             local, last = self.backbone.forward_maps(images)
             cells, tokens, seen = local.flatten(2).transpose(1, 2), last.mean((2, 3))[:, None], None
-            images = self.backbone.enlarge(images)
         else:
             prefix = self.backbone.num_prefix_tokens
             tokens, weights = self.backbone.forward_with_attention(images)
             cells, seen = tokens[:, prefix:], weights.mean(1)[:, prefix:]
         unit = F.normalize(self.towers.image_local(cells), dim=2)
-        return Film(images, cells, unit, self.towers.image_global(tokens), seen)
+        pixels = 2 * denormalise(images, self.preprocessing) - 1
+        if isinstance(self.backbone, ResNet):
+            pixels = self.backbone.enlarge(pixels)
+        return Film(pixels, cells, unit, self.towers.image_global(tokens), seen)
 
     def _report(self, batch: Mapping[str, Any]) -> Report:
         """Read the reports; projections and their batch statistics see reports and words that are there, only."""
