@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from hilum.errors import CheckpointError, ConfigError
+from hilum.models.onednn import adopt
 from hilum.models.positions import sincos_line
 from hilum.models.unpickle import read_pickle
 
@@ -82,6 +83,7 @@ class ReportEncoder(nn.Module):
         )
         bert._attn_implementation = "sdpa"
         self.bert = BertModel(bert, add_pooling_layer=pooler)
+        adopt(self.bert)
         if config.position == "sincos":
             table = self.bert.embeddings.position_embeddings.weight
             table.data.copy_(sincos_line(config.width, config.positions))

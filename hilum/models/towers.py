@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from hilum.errors import ConfigError
 from hilum.models.batch_norm import BatchNorm
+from hilum.models.onednn import Linear
 from hilum.models.text import ReportEncoder, TextConfig, TextFeatures
 
 
@@ -67,7 +68,7 @@ class Towers(nn.Module):
         self.config = config
         self.text = ReportEncoder(config.text, vocabulary, pad_id=pad_id, pooler=config.text_pool == "pooler")
         if config.head == "linear":
-            self.image_head: nn.Module = nn.Linear(image_width, config.dim)
+            self.image_head: nn.Module = Linear(image_width, config.dim)
         else:
             self.image_head = _mlp(image_width, config)
             self.image_local_head = _mlp(local_width or image_width, config)
@@ -100,9 +101,9 @@ class Towers(nn.Module):
 def _mlp(width: int, config: TowersConfig) -> nn.Sequential:
     """MGCA's projection: linear, norm, ReLU, linear, norm without affine; norms over the batch."""
     return nn.Sequential(
-        nn.Linear(width, config.hidden),
+        Linear(width, config.hidden),
         BatchNorm(config.hidden, axis=-1, sync=config.sync_norm),
         nn.ReLU(inplace=True),
-        nn.Linear(config.hidden, config.dim),
+        Linear(config.hidden, config.dim),
         BatchNorm(config.dim, axis=-1, affine=False, sync=config.sync_norm),
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from hilum.models import onednn
-from hilum.models.onednn import Linear, linear
+from hilum.models.onednn import Linear, adopt, linear
 
 
 @pytest.mark.parametrize("shape", [(1, 8), (7, 8), (2, 5, 8), (2, 3, 4, 8)])
@@ -61,3 +62,13 @@ def test_it_steps_aside_under_autocast_and_when_switched_off(monkeypatch: pytest
 
 def test_state_dict_is_that_of_a_linear_layer() -> None:
     assert list(Linear(2, 3).state_dict()) == ["weight", "bias"]
+
+
+def test_a_foreign_network_is_adopted_with_its_weights_and_names() -> None:
+    foreign = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Sequential(nn.Linear(5, 4)))
+    x, names = torch.randn(3, 6), list(foreign.state_dict())
+    before = foreign(x)
+    adopt(foreign)
+    assert [type(part) for part in foreign.modules() if isinstance(part, nn.Linear)] == [Linear, Linear]
+    assert list(foreign.state_dict()) == names
+    torch.testing.assert_close(foreign(x), before)
