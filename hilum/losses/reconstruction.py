@@ -1,8 +1,7 @@
 """Masked reconstruction: mean squared error on the pixels of hidden patches.
 
 Paper: Masked Autoencoders Are Scalable Vision Learners, https://arxiv.org/abs/2111.06377, section 3
-    ("reconstruction
-target"); facts checked against facebookresearch/mae at efb2a80.
+    ("reconstruction target"); facts checked against facebookresearch/mae at efb2a80.
 Departures: none in value; visible patches, which weigh nothing, are not computed.
 """
 
