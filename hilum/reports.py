@@ -55,7 +55,7 @@ class Reports:
         """The counts in one line, for the log."""
         present = int(self.present.sum())
         distinct = {normalised(text) for text in self.texts if text}
-        hollow = sum(all(map(is_boilerplate, split_sentences(text))) for text in distinct)
+        hollow = sum(is_boilerplate(text) and all(map(is_boilerplate, split_sentences(text))) for text in distinct)
         parts = [
             f"reports: {present:,} of {len(self):,} films have text, {self.empty:,} say nothing, "
             f"{len(self) - present - self.empty:,} have none",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from string import ascii_lowercase, ascii_uppercase
 
 REPORT = "report"  # a text without headings, whole
 PREAMBLE = "preamble"  # what stands before the first heading
@@ -69,12 +70,18 @@ _VIEW = r"single|one|two|three|frontal|lateral|ap|pa|and|upright|supine|erect|se
 _FILM = rf"(?:(?:{_VIEW})[ ,/&-]{{1,3}}){{0,8}}chest(?:[ ,/&-]{{1,3}}(?:{_VIEW}|x-?rays?|radiographs?|films?)){{0,8}}"
 _SPACE = r"[ \t]+"
 _NAMES = "|".join(f"(?P<{name}>{'|'.join(spellings).replace(' ', _SPACE)})" for name, spellings in HEADINGS.items())
-_HEADING = re.compile(
-    rf"(?<![^\s.;,:!?)\]*_#>-])(?:{_NAMES}|(?P<film>{_FILM}))"
-    r"(?P<aside>[ \t]*\([^()\n]{0,60}\))?[*_]{0,2}[ \t]*"
-    r"(?:(?P<colon>:[*_]{0,2})|(?P<dash>[-–—](?=[ \t\n]))|(?P<alone>(?=\r?\n|\Z)))",
-    re.IGNORECASE,
+# How all of the above begin: most words of a report fail here, before a hundred spellings are tried.
+_BEGINS = (
+    r"fi|im|ob|de|ot|ad|in|ra|che|ov|co|su|op|di|as|cl|re|pa|me|br|his|un|pr|te|vi|ty|ex|st|da|fo|we|pf|no|cr"
+    r"|si|on|tw|th|fr|la|ap|and|up|er|se|po|be|of|\d"
 )
+_HEADING = re.compile(
+    rf"(?<![^\s.;,:!?)\]*_#>-])(?={_BEGINS})(?:{_NAMES}|(?P<film>{_FILM}))"
+    r"(?P<aside>[ \t]*\([^()\n]{0,60}\))?[*_]{0,2}[ \t]*"
+    r"(?:(?P<colon>:[*_]{0,2})|(?P<dash>[-–—](?=[ \t\n]))|(?P<alone>(?=\r?\n|\Z)))"
+)
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)  # keeps every position; far faster than a pattern of any case
+_MARK = re.compile(r"[:\n–—]|-\s")  # no heading without one of these
 _LAYOUT = " \t\r>*#_-•·0123456789.)("  # what may stand before a heading at a line's start
 
 
@@ -101,7 +108,7 @@ def find_sections(text: str) -> list[Section]:
     """
     if not text:
         return []
-    found = list(_headings(text))
+    found = list(_headings(text)) if _MARK.search(text) else []
     if not found:
         return [Section(REPORT, 0, 0, len(text))]
     has_findings = any(name in (FINDINGS, BOTH) for name, _, _ in found)
@@ -147,22 +154,22 @@ def choose_sections(parts: dict[str, str], chosen: Sequence[str]) -> str:
 
 def _headings(text: str) -> Iterator[tuple[str, int, int]]:
     """(name, start, end) of every heading; a bullet or number before it belongs to it."""
-    position = 0
-    while match := _HEADING.search(text, position):
+    position, lower = 0, text.translate(_LOWER)
+    while match := _HEADING.search(lower, position):
         name = next(name for name in (*HEADINGS, "film") if match[name] is not None)
         before = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
         first_in_line = not before.strip(_LAYOUT)
-        if _is_heading(match, name, before, first_in_line):
+        words = text[slice(*match.span(name))]
+        if _is_heading(match, words, name == "film", before, first_in_line):
             yield name, match.start() - (len(before) if first_in_line else 0), match.end()
             position = match.end()
         else:  # "seen in the chest FINDINGS:" is no heading, its last word is
             position = match.start() + 1
 
 
-def _is_heading(match: re.Match[str], name: str, before: str, first_in_line: bool) -> bool:
+def _is_heading(match: re.Match[str], words: str, is_film: bool, before: str, first_in_line: bool) -> bool:
     """Whether what looks like a heading is one, from its case and what stands before it in its line."""
-    words = match[name]
-    if name == "film":
+    if is_film:
         return first_in_line and words.isupper() and match["colon"] is not None
     if match["colon"] is not None:
         behind_sentence = before.rstrip()[-1:] in (".", ";", "!", "?")

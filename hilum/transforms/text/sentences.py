@@ -25,6 +25,7 @@ _STOP = re.compile(
 )
 _LEAD = re.compile(rf"\s*{_ITEM}+")
 _LAST_WORD = re.compile(r"[^\s(\[\"']+$")
+_MAY_BE_EMPTY = re.compile(r"(?:none|na?|nil|null|nan|unknown|x{4,}|not|as|see)\b|$", re.IGNORECASE)
 _NOTHING = (
     r"(?:none|n a|na|nil|null|nan|unknown|x{4,}|not (?:available|given|provided|applicable|stated)|as above|see above)"
 )
@@ -40,6 +41,12 @@ _BOILERPLATE = re.compile(
     | \bwas\ (?:notified|paged|informed|contacted|telephoned)\b | \bcritical\ results?\b | \bdashboard\b
     | \bthank\ you\ for\ (?:the|this|your)\b""",
     re.IGNORECASE | re.VERBOSE,
+)
+# A sentence without any of these is none; looking for them first is ten times faster.
+_STEMS = (
+    *("signed", "verified", "approved", "dictated", "transcribed", "report", "page", "reviewed", "attending", "called"),
+    *("discussed", "communicated", "relayed", "conveyed", "phoned", "mailed", "notified", "informed", "contacted"),
+    *("critical", "dashboard", "thank"),
 )
 _PRIOR = re.compile(
     r"""\b(?:priors | previously | earlier | preceding | since | interval | compar(?:ed?|ison|ing) | follow[-\ ]?up
@@ -71,12 +78,16 @@ def split_sentences(text: str) -> list[str]:
 
 def is_empty(text: str) -> bool:
     """Whether a text says nothing: blank, "None.", "N/A", only blanks of de-identification or punctuation."""
+    first = _WORD.search(text)
+    if first is not None and _MAY_BE_EMPTY.match(text, first.start()) is None:
+        return False  # nearly all reports: the rest need not be read
     return _EMPTY.fullmatch(" ".join(_WORD.findall(text.lower()))) is not None
 
 
 def is_boilerplate(sentence: str) -> bool:
     """Whether a sentence speaks of the report, not of the film: signatures, dictation, who was told and when."""
-    return _BOILERPLATE.search(sentence) is not None
+    lower = sentence.lower()
+    return any(stem in lower for stem in _STEMS) and _BOILERPLATE.search(sentence) is not None
 
 
 def mentions_prior(sentence: str) -> bool:

@@ -23,6 +23,7 @@ from hilum.errors import ConfigError
 Rule = Literal["phrases", "released"]
 
 _TOKEN = re.compile(r"[^\W_]+")
+_TOKEN_OR_SIGN = re.compile(r"[^\W_]+|\.")
 _FIX = "Give a text file with one term a line, or a CSV with a column 'term'"
 # (ending of the singular, endings of its plurals): English, then the Latin and Greek of anatomy
 _PLURALS = (
@@ -136,10 +137,11 @@ class Terms:
                 owners.append(number)
         return tokens, owners
 
-    def share(self, texts: Iterable[str]) -> float:
-        """Share of texts in which at least one term is found, 0 to 1; low for reports in another language."""
-        hits = [bool(self.find(re.findall(r"\w+(?:-\w+)*|[^\w\s]", text)).any()) for text in texts]
-        return sum(hits) / len(hits) if hits else 0.0
+    def coverage(self, texts: Sequence[str]) -> float:
+        """Share of the words of these texts that belong to a term, 0 to 1; low for reports in another language."""
+        marks = [self.find(_TOKEN_OR_SIGN.findall(text)) for text in texts]
+        words = sum(len(_TOKEN.findall(text)) for text in texts)
+        return sum(int(mark.sum()) for mark in marks) / words if words else 0.0
 
 
 @cache

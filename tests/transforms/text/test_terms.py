@@ -115,8 +115,14 @@ def test_our_own_list() -> None:
     report = "The lungs are clear. No consolidation, atelectasis, opacities or rib fractures; silhouette unremarkable."
     hits = "lungs consolidation atelectasis opacities rib fractures silhouette"
     assert " ".join(found(terms, report)) == hits
-    assert terms.share([report, "Ohne Befund", ""]) == pytest.approx(1 / 3)
-    assert terms.share([]) == 0.0
+
+
+def test_coverage_tells_another_language() -> None:
+    terms = Terms.english()
+    assert terms.coverage(["Lungs are clear. No pleural effusion", ""]) == pytest.approx(3 / 6)
+    assert terms.coverage(["Herz nicht vergrößert. Kein Pleuraerguss, kein Pneumothorax."]) == pytest.approx(1 / 7)
+    assert terms.coverage(["Lung.", "Pleural. Effusion"]) == 1.0
+    assert terms.coverage([]) == 0.0
 
 
 def test_our_own_list_is_tidy() -> None:
