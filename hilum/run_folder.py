@@ -129,7 +129,18 @@ class RunFolder:
 
 def environment() -> dict[str, Any]:
     """Software and machine, as far as numbers may depend on them; no host name, user or path."""
-    packages = ("hilum", "torch", "lightning-fabric", "numpy", "pandas", "pillow", "pydicom", "scikit-learn")
+    packages = (
+        "hilum",
+        "torch",
+        "transformers",
+        "tokenizers",
+        "lightning-fabric",
+        "numpy",
+        "pandas",
+        "pillow",
+        "pydicom",
+        "scikit-learn",
+    )
     return {
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "python": platform.python_version(),

@@ -17,7 +17,7 @@ def pretrain(
     init: str | None = None,
     init_text: str | None = None,
     views: tuple[str, ...] = (),
-    where: tuple[str, ...] = (),
+    where: str | None = None,
     sections: tuple[str, ...] | None = None,
     tokenizer: str | None = None,
     vocabulary: int = 30000,
@@ -59,7 +59,7 @@ def pretrain(
         init: start from this encoder, run or released file (MAE, MRM, MaCo, timm's ViT) instead of random weights.
         init_text: start the report encoder from this BERT folder; its tokenizer is used too.
         views: only films with these view positions, e.g. PA,AP.
-        where: only films whose manifest columns have these values, e.g. --where site=north --where sex=F.
+        where: only films whose manifest columns meet these conditions, e.g. --where "view_position=PA,AP; age>=18".
         sections: parts of the report to read, in this order, e.g. impression,findings; the method's own if omitted.
         tokenizer: tokenizer.json, vocab.txt or a BERT folder; one is trained on the training reports if omitted.
         vocabulary: most entries of a tokenizer that is trained.
@@ -110,7 +110,7 @@ def pretrain(
         method_options={**own, **(set or {})},
         settings=settings,
         views=views,
-        where=where,
+        where=[condition.strip() for condition in (where or "").split(";") if condition.strip()],
         init=init,
         init_text=init_text,
         tokenizer=tokenizer,
@@ -125,6 +125,8 @@ def pretrain(
 
         launch_children(as_words(pretrain, given), devices)
     else:
+        if process_rank() == 0:
+            sys.stdout.writelines(f"{line}\n" for line in plan.counts)
         run_pretraining(plan, out, resume=resume, probe=probe)
         if process_rank() == 0:
             sys.stdout.write(

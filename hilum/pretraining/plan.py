@@ -11,7 +11,8 @@ import torch
 from hilum.config import TrainSettings, override, to_json
 from hilum.errors import ConfigError, ManifestError
 from hilum.lookup import lookup
-from hilum.manifest import Manifest, select_where
+from hilum.manifest import Manifest
+from hilum.manifest.where import select_where
 from hilum.methods import METHODS, build, reads_reports
 from hilum.pretraining.reading import Reading, read_training_reports
 from hilum.trainer import total_steps
@@ -34,6 +35,7 @@ class Plan:
     init: str | None
     init_text: str | None
     reading: Reading | None  # reports and tokenizer, for methods that read
+    counts: tuple[str, ...] = ()  # films that each condition left, and what became of the reports
 
     def to_json(self) -> dict[str, Any]:
         """The resolved configuration, as stored in the run folder."""
@@ -51,6 +53,7 @@ class Plan:
             "where": list(self.where),
             "init": self.init,
             "init_text": self.init_text,
+            "counts": list(self.counts),
             "reports": self.reading.to_json() if self.reading is not None else None,
             "method_config": to_json(self.method_config),
             "settings": to_json(self.settings),
@@ -86,7 +89,7 @@ def make_plan(
         method_options: fields of the method's Config, laid over both.
         settings: fields of TrainSettings.
         views: view positions to keep.
-        where: conditions on manifest columns, as `column=value,value`.
+        where: conditions on manifest columns, as of `select_where`.
         init: where the backbone starts.
         init_text: a BERT folder where the report encoder starts.
         tokenizer: a tokenizer file or BERT folder; the one of `init_text`, or one trained on the reports, if omitted.
@@ -99,8 +102,9 @@ def make_plan(
     config = _method_config(method, preset, variant, method_options)
     resolved = override(TrainSettings(), settings, where="settings")
     everything = Manifest.read(data).select(views=list(views) or None)
+    counts: list[str] = []
     if where:
-        everything = select_where(everything, where)
+        everything, counts = select_where(everything, where)
     films = everything.select(split="train")
     if not len(films) and not (everything.table["split"] != "").any():
         films = everything  # no splits at all: an archive without labels, every film may be learned from
@@ -114,6 +118,7 @@ def make_plan(
     reading = None
     if reads_reports(method):
         films, reading = read_training_reports(films, config, tokenizer or init_text, vocabulary=vocabulary)
+        counts += reading.notes
     elif init_text or tokenizer:
         raise ConfigError(f"{method} reads no reports", where="--init-text, --tokenizer", fix="Leave them out")
     with torch.device("meta"):  # an architecture that cannot be built is refused here, for free
@@ -121,7 +126,7 @@ def make_plan(
     films.check_files()
     return Plan(
         method, preset, variant, config, resolved, data, films, everything, tuple(views), tuple(where), init, init_text,
-        reading,
+        reading, tuple(counts),
     )  # fmt: skip
 
 

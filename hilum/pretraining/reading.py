@@ -29,7 +29,7 @@ class Reading:
             "tokenizer_sha256": self.tokenizer.digest,
             "vocabulary": len(self.tokenizer),
             "tokenizer_trained_here": self.trained,
-            "with_report": sum(map(bool, self.reports.texts)),
+            "with_report": int(self.reports.present.sum()),
             "distinct": len(np.unique(self.reports.groups)),
         }
 
@@ -50,8 +50,8 @@ def read_training_reports(
         UserError: the tokenizer cannot be read.
     """
     reports = reports_of(films, config.sections)
-    notes = [reports.summary]
-    told = np.array([bool(text) for text in reports.texts])
+    notes = [reports.line()]
+    told = reports.present
     if not told.all():
         missing = f"{int((~told).sum()):,} of {len(told):,} films have no report"
         if config.missing_reports == "drop":

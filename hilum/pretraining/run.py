@@ -52,7 +52,7 @@ def run_pretraining(plan: Plan, out: str | Path, *, resume: bool = False, probe:
         films = FilmStore(plan.manifest)
         ids = plan.manifest.table["image_id"].tolist()
         LOG.info("%s on %d films of %d patients", plan.method, len(ids), plan.manifest.table["patient_id"].nunique())
-        for line in plan.reading.notes if plan.reading is not None else ():
+        for line in plan.counts:
             LOG.info("%s", line)
         describe = {"kind": "method", "method": plan.method, "config": to_json(plan.method_config)}
         evaluators = _evaluators(plan, method, run, probe=probe)
