@@ -1,5 +1,6 @@
 """Report text: sections, sentences, terms, the papers' preparations, and WordPiece."""
 
+from hilum.transforms.text.language import FOREIGN, unknown_words
 from hilum.transforms.text.preparations import (
     PREPARATIONS,
     Preparation,
@@ -14,6 +15,7 @@ from hilum.transforms.text.terms import Terms
 from hilum.transforms.text.wordpiece import TokenIds, WordPiece
 
 __all__ = [
+    "FOREIGN",
     "PREPARATIONS",
     "SECTIONS",
     "Preparation",
@@ -29,4 +31,5 @@ __all__ = [
     "split_sections",
     "split_sentences",
     "tidy_sentences",
+    "unknown_words",
 ]

@@ -23,7 +23,6 @@ from hilum.errors import ConfigError
 Rule = Literal["phrases", "released"]
 
 _TOKEN = re.compile(r"[^\W_]+")
-_TOKEN_OR_SIGN = re.compile(r"[^\W_]+|\.")
 _FIX = "Give a text file with one term a line, or a CSV with a column 'term'"
 # (ending of the singular, endings of its plurals): English, then the Latin and Greek of anatomy
 _PLURALS = (
@@ -136,12 +135,6 @@ class Terms:
                 tokens.append(self._base.get(part, part))
                 owners.append(number)
         return tokens, owners
-
-    def coverage(self, texts: Sequence[str]) -> float:
-        """Share of the words of these texts that belong to a term, 0 to 1; low for reports in another language."""
-        marks = [self.find(_TOKEN_OR_SIGN.findall(text)) for text in texts]
-        words = sum(len(_TOKEN.findall(text)) for text in texts)
-        return sum(int(mark.sum()) for mark in marks) / words if words else 0.0
 
 
 @cache
