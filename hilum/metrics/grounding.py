@@ -21,6 +21,7 @@ Mask = NDArray[np.bool_]
 Empty = Literal["zero", "undefined"]
 
 THRESHOLDS: Final = (0.1, 0.2, 0.3, 0.4, 0.5)
+ROUNDING: Final = 1e-6  # a map whose values differ by less than this share of their size is constant: float32 noise
 
 
 class Overlap(NamedTuple):
@@ -42,11 +43,17 @@ def min_max(heat: Floats, low: float = -1.0, high: float = 1.0) -> Floats:
     known = heat[~np.isnan(heat)]
     if not known.size:
         return heat.copy()
-    bottom, top = known.min(), known.max()
-    if top <= bottom:
+    if is_constant(heat):
         return np.where(np.isnan(heat), np.nan, low)
+    bottom, top = known.min(), known.max()
     scaled: Floats = (heat - bottom) / (top - bottom) * (high - low) + low
     return scaled
+
+
+def is_constant(heat: Floats) -> bool:
+    """Whether a map says the same everywhere, but for rounding, which scaling would blow up to a map."""
+    known = heat[~np.isnan(heat)]
+    return bool(not known.size or np.ptp(known) <= ROUNDING * np.abs(known).max())
 
 
 def overlap(
@@ -92,10 +99,10 @@ def contrast_to_noise(heat: Floats, mask: Mask) -> float | None:
     inside, outside = heat[known & mask], heat[known & ~mask]
     if not (inside.size and outside.size):
         return None
+    if is_constant(heat):
+        return 0.0
     contrast, noise = float(inside.mean() - outside.mean()), float(inside.var() + outside.var())
-    if noise == 0:
-        return 0.0 if contrast == 0 else None
-    return contrast / float(np.sqrt(noise))
+    return contrast / float(np.sqrt(noise)) if noise > 0 else None
 
 
 def pointing_game(heat: Floats, mask: Mask, *, maxima: Literal["share", "any"] = "share") -> float:
@@ -113,8 +120,7 @@ def pointing_game(heat: Floats, mask: Mask, *, maxima: Literal["share", "any"] =
     known = ~np.isnan(heat)
     if not known.any():
         return 0.0
-    top, bottom = heat[known].max(), heat[known].min()
-    hottest = known & (heat == top)
+    hottest = known & (heat == heat[known].max())
     if maxima == "any":
         return float((hottest & mask).any())
-    return 0.0 if top <= bottom else float((hottest & mask).sum() / hottest.sum())
+    return 0.0 if is_constant(heat) else float((hottest & mask).sum() / hottest.sum())

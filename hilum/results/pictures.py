@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 BOX: Final = (255, 196, 0)  # amber: seen on grey, on red and on blue
 GAP: Final = 6  # pixels between the pictures of a sheet
 LINE: Final = 12  # height of a line of text
+LINES: Final = 3  # of a caption that are shown
 
 
 def thumbnail(film: NDArray[np.uint8], side: int) -> Image.Image:
@@ -52,21 +53,22 @@ def overlay(
 
 
 def sheet(rows: Sequence[Sequence[tuple[Image.Image, str]]], side: int) -> Image.Image:
-    """Pictures with a line of text under each, row by row, on white.
+    """Pictures with a caption under each, row by row, on white.
 
     Args:
-        rows: of (picture, caption); a caption is cut to the width of its picture.
+        rows: of (picture, caption); a caption is wrapped to the width of its picture and cut after `LINES` lines.
         side: width and height kept for each picture, pixels.
     """
     columns = max((len(row) for row in rows), default=1)
-    step, drop = side + GAP, side + GAP + LINE
+    step, drop = side + GAP, side + GAP + LINES * LINE
     page = Image.new("RGB", (columns * step + GAP, max(1, len(rows)) * drop + GAP), "white")
     draw = ImageDraw.Draw(page)
     for i, row in enumerate(rows):
         for j, (picture, caption) in enumerate(row):
             place = (GAP + j * step, GAP + i * drop)
             page.paste(picture, place)
-            draw.text((place[0], place[1] + side), _fitting(draw, caption, side), fill="black")
+            for number, line in enumerate(_lines(draw, caption, side)):
+                draw.text((place[0], place[1] + side + number * LINE), line, fill="black")
     return page
 
 
@@ -94,9 +96,13 @@ def _colours(heat: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     return picture
 
 
-def _fitting(draw: ImageDraw.ImageDraw, text: str, width: int) -> str:
-    """As much of an ASCII rendering of `text` as fits; the built-in font knows no other signs."""
-    plain = text.encode("ascii", "replace").decode()
-    while plain and draw.textlength(plain) > width:
-        plain = plain[:-1]
-    return plain
+def _lines(draw: ImageDraw.ImageDraw, text: str, width: int) -> list[str]:
+    """The first lines of `text` wrapped to a width, in ASCII: the built-in font knows no other signs."""
+    lines = [""]
+    for word in text.encode("ascii", "replace").decode().split():
+        longer = f"{lines[-1]} {word}".strip()
+        if draw.textlength(longer) <= width or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines[:LINES]

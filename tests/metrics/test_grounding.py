@@ -52,6 +52,9 @@ def test_an_empty_map_scores_zero_or_nothing() -> None:
     assert np.isnan(overlap(cold, mask, empty="undefined").iou).all()
     assert np.isnan(overlap(cold + 1, np.zeros((4, 4), bool)).dice).all()  # nothing to find: no score either way
     assert min_max(cold).max() == -1.0
+    rounded = 1e3 + np.random.default_rng(0).normal(0, 1e-5, (4, 4))  # what a filter leaves of a constant
+    assert min_max(rounded).max() == -1.0
+    assert (contrast_to_noise(rounded, mask), pointing_game(rounded, mask)) == (0.0, 0.0)
     assert contrast_to_noise(cold, mask) == 0.0
     assert (pointing_game(cold, mask), pointing_game(cold, mask, maxima="any")) == (0.0, 1.0)
 

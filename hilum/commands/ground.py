@@ -1,0 +1,72 @@
+"""`hilum ground`: sentences to heat maps on films, scored against boxes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+
+def ground(
+    encoder: str,
+    *,
+    data: str,
+    out: str,
+    boxes: str | None = None,
+    preset: Literal["hilum", "maco-paper", "maco-released", "biovil"] = "hilum",
+    tau: float | None = None,
+    sentences: Literal["auto", "phrase", "prompts", "report"] = "auto",
+    prompts: str = "findings",
+    sections: tuple[str, ...] = (),
+    masks: str | None = None,
+    split: Literal["train", "val", "test"] = "test",
+    views: tuple[str, ...] = (),
+    examples: int = 8,
+    draws: int = 1000,
+    seed: int = 0,
+    batch_size: int = 64,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    workers: int = 0,
+) -> str:
+    """Ask films where a sentence is true; writes results.html, .md, .json, scores.parquet and maps.png.
+
+    Args:
+        encoder: a run or encoder folder of a method that reads reports (maco, medim).
+        data: folder with a manifest.
+        out: folder for the results; new or empty.
+        boxes: COCO .json or a table of boxes; default boxes.json or boxes.csv of the data folder; zones makes weak
+            boxes of the side and zone words of the reports.
+        preset: hilum (cosine, whole sentence, empty maps score 0), maco-paper, maco-released, or biovil.
+        tau: temperature of the position prior instead of the preset's.
+        sentences: phrases of the boxes file, prompts of the category, or the report's own sentence about it; auto takes
+            phrases where the file has them, else prompts.
+        prompts: a YAML file of sentences for and against each finding, or findings, which comes with the package.
+        sections: parts of the reports that are read, e.g. findings,impression; default the whole text.
+        masks: folder of lung masks for zones; default masks/ of the data folder.
+        split: whose films are asked.
+        views: only films with these view positions, e.g. PA,AP.
+        examples: questions with pictures; 0 for none.
+        draws: patients are drawn this often for the intervals.
+        seed: of the draws, and of the examples.
+        batch_size: films a forward pass.
+        device: cpu, cuda, or whichever is there.
+        workers: loader processes.
+    """
+    given = dict(locals())
+    import shlex
+    import sys
+    from pathlib import Path
+
+    from hilum.commands.arguments import as_words
+    from hilum.evaluation.features import Runner
+    from hilum.evaluation.ground import Grounding, judge_grounding
+    from hilum.results.grounding import summary_lines
+
+    results = judge_grounding(
+        encoder,
+        data,
+        out,
+        Grounding(**{name: given[name] for name in Grounding.__dataclass_fields__}),
+        runner=Runner(device=device, batch_size=batch_size, workers=workers),
+        command=f"hilum {shlex.join(as_words(ground, given))}",
+    )
+    sys.stdout.write("\n".join([*summary_lines(results), str(Path(out) / "results.html")]) + "\n")
+    return out
