@@ -85,7 +85,7 @@ def questions_from_boxes(
         pairs.append(Pair(row, phrases, category, corners, _given_size(group)))
     if without:
         shown = ", ".join(f"{category} ({count})" for category, count in sorted(without.items()))
-        what = {"phrase": "phrase", "prompts": "prompts", "report": "affirming sentence in the report"}[sentences]
+        what = {"phrase": "phrase", "prompts": "entry in the prompts file", "report": "affirming sentence in the report"}[sentences]
         notes.append(f"Left out, since there is no {what} for it: {shown}.")
     if not pairs:
         raise ManifestError(

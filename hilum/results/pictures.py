@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-BOX: Final = (255, 196, 0)  # amber: seen on grey, on red and on blue
+BOX: Final = (255, 196, 0)  # amber: seen on grey and on red
+RED: Final = (225, 30, 30)
 GAP: Final = 6  # pixels between the pictures of a sheet
 LINE: Final = 12  # height of a line of text
 LINES: Final = 3  # of a caption that are shown
@@ -36,7 +37,7 @@ def overlay(
 
     Args:
         film: (H, W) uint8.
-        heat: (H, W) in [-1, 1], NaN where there is no value, drawn from blue through nothing to red; None: no map.
+        heat: (H, W) in [-1, 1], NaN where there is no value; drawn red above 0, the hotter the stronger; None: no map.
         boxes: (B, 4) left, top, width, height in pixels of the film.
         side: longer side of the picture, pixels.
     """
@@ -87,12 +88,10 @@ def png(picture: Image.Image) -> bytes:
 
 
 def _colours(heat: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
-    """(H, W) in [-1, 1] -> RGBA: red above 0, blue below, the more opaque the farther from 0."""
-    value = np.nan_to_num(heat, nan=0.0).clip(-1, 1)
+    """(H, W) in [-1, 1] -> RGBA: red above 0, the hotter the stronger; nothing below, so that the film is seen."""
     picture = np.zeros((*heat.shape, 4), np.uint8)
-    picture[value > 0, :3] = (220, 30, 30)
-    picture[value < 0, :3] = (40, 90, 220)
-    picture[..., 3] = np.rint(np.abs(value) * 150)
+    picture[..., :3] = RED
+    picture[..., 3] = np.rint(np.nan_to_num(heat, nan=0.0).clip(0, 1) * 170)
     return picture
 
 
