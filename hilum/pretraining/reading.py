@@ -20,7 +20,6 @@ class Reading:
 
     reports: Reports  # one a training film
     tokenizer: WordPiece
-    trained: bool  # on these reports, not given
     notes: tuple[str, ...] = field(default=())  # counts, for the log
 
     def to_json(self) -> dict[str, Any]:
@@ -28,7 +27,6 @@ class Reading:
         return {
             "tokenizer_sha256": self.tokenizer.digest,
             "vocabulary": len(self.tokenizer),
-            "tokenizer_trained_here": self.trained,
             "with_report": int(self.reports.present.sum()),
             "distinct": len(np.unique(self.reports.groups)),
         }
@@ -62,14 +60,14 @@ def read_training_reports(
             notes.append(f"{missing}: they teach through their pixels alone (missing_reports=keep)")
     distinct = list(dict.fromkeys(text for text in reports.texts if text))
     if tokenizer is None:
-        reader = WordPiece.train(distinct, vocab_size=vocabulary)
+        reader, whence = WordPiece.train(distinct, vocab_size=vocabulary), "trained on these reports"
     else:
-        reader = WordPiece.read(tokenizer)
+        reader, whence = WordPiece.read(tokenizer), f"from {tokenizer}"
     share = reader.unknown_share(distinct[:2000])
-    notes.append(f"tokenizer of {len(reader):,} entries, {share:.1%} of the word pieces unknown")
+    notes.append(f"tokenizer of {len(reader):,} entries {whence}, {share:.1%} of the word pieces unknown")
     if share > UNKNOWN_SHARE:
         notes.append(
             f"WARNING: the tokenizer does not know {share:.1%} of these reports' word pieces; another language? "
             "Train one on them (leave out --tokenizer)"
         )
-    return films, Reading(reports, reader, tokenizer is None, tuple(notes))
+    return films, Reading(reports, reader, tuple(notes))
