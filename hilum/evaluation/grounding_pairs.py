@@ -25,6 +25,11 @@ from hilum.reports import reports_of
 from hilum.schema import FRONTAL_VIEWS
 
 Sentences = Literal["auto", "phrase", "prompts", "report"]
+LACKING: Final = {  # what a question without a sentence lacks
+    "phrase": "phrase",
+    "prompts": "entry in the prompts file",
+    "report": "affirming sentence in the report",
+}
 UNNAMED: Final = "all"  # the category of boxes without one
 
 
@@ -85,17 +90,19 @@ def questions_from_boxes(
         pairs.append(Pair(row, phrases, category, corners, _given_size(group)))
     if without:
         shown = ", ".join(f"{category} ({count})" for category, count in sorted(without.items()))
-        what = {"phrase": "phrase", "prompts": "entry in the prompts file", "report": "affirming sentence in the report"}[sentences]
-        notes.append(f"Left out, since there is no {what} for it: {shown}.")
+        notes.append(f"Left out, since there is no {LACKING[sentences]} for it: {shown}.")
     if not pairs:
         raise ManifestError(
             f"no film of {len(manifest)} has both a box and a sentence ({sentences})",
             where=boxes,
             fix="Check that the boxes name images of this split, and --sentences",
         )
-    asked = {"phrase": "the phrases of the file", "prompts": f"the prompts file {prompts.name}, positive sentences "
-             "averaged", "report": "the report's own sentence that affirms the finding"}[sentences]  # fmt: skip
-    return Questions(tuple(pairs), (f"Sentences: {asked}.", *notes))
+    asked = {
+        "phrase": "the phrases of the file",
+        "prompts": f"the positive sentences of the prompts file {prompts.name}, averaged",
+        "report": "the report's own sentence that affirms the finding",
+    }
+    return Questions(tuple(pairs), (f"Sentences: {asked[sentences]}.", *notes))
 
 
 def questions_from_zones(manifest: Manifest, sections: Sequence[str] = ()) -> Questions:

@@ -21,7 +21,6 @@ from hilum.encoder import load
 from hilum.errors import ConfigError
 from hilum.evaluation.features import Runner
 from hilum.evaluation.joint_space import JointEncoder, film_vectors, films_to_read, text_vectors
-from hilum.evaluation.judge import Judged
 from hilum.evaluation.predict import COHORT
 from hilum.heads.choose import choose_thresholds
 from hilum.heads.prompt_file import Prompts, read_prompts, shipped_prompts
@@ -48,6 +47,16 @@ class ZeroShot:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class Scored:
+    """What scoring gave: the numbers, the predictions they come from, and where they were written."""
+
+    folder: Path
+    page: Path
+    results: dict[str, Any]
+    predictions: pd.DataFrame
+
+
 def judge_zero_shot(
     encoder: str | JointEncoder,
     data: str,
@@ -56,7 +65,7 @@ def judge_zero_shot(
     *,
     runner: Runner | None = None,
     command: str = "",
-) -> Judged:
+) -> Scored:
     """Score a split by sentences and write results.html, .md, .json and predictions.parquet.
 
     Args:
@@ -95,7 +104,7 @@ def judge_zero_shot(
     )
     results["notes"] = [*notes, *_standing_notes(options, policy)]
     page = write_results(Path(out), results, table)["html"]
-    return Judged(Path(out), page, results, table)
+    return Scored(Path(out), page, results, table)
 
 
 def findings_to_score(manifest: Manifest, prompts: Prompts, labels: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:

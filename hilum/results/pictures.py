@@ -83,7 +83,7 @@ def data_uri(picture: Image.Image) -> str:
 def png(picture: Image.Image) -> bytes:
     """The picture as a PNG file."""
     content = io.BytesIO()
-    picture.save(content, "PNG", optimize=True)
+    picture.save(content, "PNG")
     return content.getvalue()
 
 
