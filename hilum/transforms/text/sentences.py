@@ -23,7 +23,7 @@ _STOP = re.compile(
     | (?<=[:;])\s+(?=\d{{1,2}}\.\s)            # the first item of a list within the line""",
     re.VERBOSE,
 )
-_LEAD = re.compile(rf"\s*{_ITEM}+")
+_LEAD = re.compile(rf"\A\s*(?:{_ITEM})?")  # never fails, so long runs of white space cost nothing
 _LAST_WORD = re.compile(r"[^\s(\[\"']+$")
 _MAY_BE_EMPTY = re.compile(r"(?:none|na?|nil|null|nan|unknown|x{4,}|not|as|see)\b|$", re.IGNORECASE)
 _NOTHING = (

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,6 +34,7 @@ from hilum.transforms.text.sentences import is_boilerplate, is_empty, mentions_p
         ("Really? Yes! (See above.) Ok.", ["Really?", "Yes!", "(See above.)", "Ok."]),
         ("COMPARISON: none\nFINDINGS: Clear.", ["none", "Clear."]),
         ("a\r\nb.\r\n\r\nc", ["a b.", "c"]),
+        ("Tip at T4 - 5 cm above the carina.", ["Tip at T4 - 5 cm above the carina."]),
         ("", []),
         (" . \n - \n", []),
     ],
@@ -121,3 +124,12 @@ def test_mentions_of_earlier_films(sentence: str) -> None:
 )
 def test_sentences_of_this_film_alone(sentence: str) -> None:
     assert mentions_prior(sentence) == sentence.startswith("Increased")  # "increased" may be either: wide on purpose
+
+
+@pytest.mark.parametrize("text", ["\n" * 100_000, "a\n \n" * 20_000, "1. " * 30_000, "_" * 100_000, "none " * 20_000])
+def test_odd_texts_take_no_time(text: str) -> None:
+    """Each of these once cost minutes, or would with a careless pattern."""
+    start = time.perf_counter()
+    split_sentences(text)
+    is_empty(text)
+    assert time.perf_counter() - start < 5
