@@ -18,6 +18,10 @@ _PUBLIC = {
     "pretrain": "hilum.commands.pretrain:pretrain",
     "adapt": "hilum.commands.adapt:adapt",
     "evaluate": "hilum.commands.evaluate:evaluate",
+    "zero_shot": "hilum.commands.zero_shot:zero_shot",
+    "retrieve": "hilum.commands.retrieve:retrieve",
+    "ground": "hilum.commands.ground:ground",
+    "restore": "hilum.commands.restore:restore",
     "info": "hilum.commands.info:info",
     "demo": "hilum.commands.demo:demo",
     # things

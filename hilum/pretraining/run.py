@@ -150,7 +150,8 @@ def _check_same(plan: Plan, run: RunFolder) -> None:
             old = {k: v for k, v in (old or {}).items() if k not in FREE_ON_RESUME}
             new = {k: v for k, v in new.items() if k not in FREE_ON_RESUME}
         if old != new:
-            changed = key if not isinstance(new, dict) else ", ".join(k for k in new if (old or {}).get(k) != new[k])
+            inside = ", ".join(k for k in new if (old or {}).get(k) != new[k]) if isinstance(new, dict) else ""
+            changed = f"{key} ({inside})" if inside else key
             raise ConfigError(
                 f"differs from the run that is to be resumed: {changed}",
                 where=run.path,

@@ -97,7 +97,7 @@ def moments(method: str, seed: int) -> list[tuple[str, int]]:
     draw = random.Random(f"{method} {seed}").randint
     return [
         ("film", draw(8, STEPS * 8)),
-        (f"{method} accumulation", MICRO * draw(2, STEPS) + 1),
+        (f"{method} accumulation", MICRO * draw(1, STEPS - 1) + 1),
         ("save", draw(5, 4 * (SAVES + 1))),
     ]
 
@@ -143,12 +143,12 @@ def test_killed_run_resumes_bit_identical_at_other_points(
 
 @pytest.mark.parametrize("method", METHODS)
 def test_two_processes_compute_what_one_computes(method: str, reported_data: Path, tmp_path: Path) -> None:
-    saves = ("--keep-checkpoints=4", "--save-every=1", "--max-steps=2", "--probe=false")
+    saves = ("--max-steps=1", "--save-every=1", "--probe=false")
     alone = trained(method, reported_data, tmp_path / "alone", *saves)
     together = trained(method, reported_data, tmp_path / "together", *saves, "--devices=2")
-    for ours, theirs in zip(steps(alone), steps(together), strict=True):
-        assert ours["films"] == theirs["films"]
-        assert abs(ours["loss"] - theirs["loss"]) < 1e-6 * max(1.0, abs(ours["loss"]))
+    ours, theirs = steps(alone)[0], steps(together)[0]
+    assert ours["films"] == theirs["films"]
+    assert abs(ours["loss"] - theirs["loss"]) < 1e-6 * max(1.0, abs(ours["loss"]))
     # after one step AdamW's first moment is (1 - beta1) * gradient: every gradient is compared
     name = "checkpoints/step-00000001/resume/optimizer.safetensors"
     one, other = (load_file(folder / name) for folder in (alone, together))
@@ -160,11 +160,11 @@ def test_two_processes_compute_what_one_computes(method: str, reported_data: Pat
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_sharded_processes_compute_what_one_computes(method: str, reported_data: Path, tmp_path: Path) -> None:
-    saves = ("--keep-checkpoints=4", "--save-every=1", "--max-steps=2", "--probe=false")
+    saves = ("--max-steps=1", "--save-every=1", "--probe=false")
     alone = trained(method, reported_data, tmp_path / "alone", *saves)
     together = trained(method, reported_data, tmp_path / "sharded", *saves, "--devices=2", "--strategy=fsdp2")
-    for ours, theirs in zip(steps(alone), steps(together), strict=True):
-        assert abs(ours["loss"] - theirs["loss"]) < 1e-6 * max(1.0, abs(ours["loss"]))
+    ours, theirs = steps(alone)[0], steps(together)[0]
+    assert abs(ours["loss"] - theirs["loss"]) < 1e-6 * max(1.0, abs(ours["loss"]))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -208,4 +208,4 @@ def test_a_tokenizer_that_does_not_fit_the_run_is_refused_on_resume(
                                    "--sections=impression")]
     )  # fmt: skip
     assert other.returncode == 2
-    assert "reports" in other.stderr or "sections" in other.stderr
+    assert "reports" in other.stderr
