@@ -27,13 +27,12 @@ from hilum.evaluation.features import Runner
 from hilum.films import FilmStore
 from hilum.loader import ManifestDataset, make_loader
 from hilum.manifest import Manifest, same_patient
-from hilum.methods.masked_image import Encoded
+from hilum.methods.masked_image import Encoded, normalised_films
 from hilum.methods.mrm import MRM, RecordViews
 from hilum.metrics.resample import Resample
 from hilum.progress import ProgressBar
 from hilum.reports import Reports
 from hilum.schema import IMAGE, MASK_NOISE, MASKED, TOKEN_MASK, TOKENS
-from hilum.transforms.image import normalise
 from hilum.transforms.text import Terms, WordPiece
 
 OWN: Final = "own_film"

@@ -26,8 +26,8 @@ class StageClock:
         """Measure a `with` block as `stage`; nothing while the graph is compiled."""
         if torch.compiler.is_compiling():
             yield
-        elif torch.cuda.is_available() and torch.cuda.is_initialized():
-            first, last = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        elif torch.cuda.is_available():
+            first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
             first.record()
             yield
             last.record()

@@ -33,7 +33,7 @@ class Views(Protocol):
 
 @runtime_checkable
 class ReportViews(Protocol):
-    """The same for methods that read reports: `text` is the film's report, the chosen sections; "" where it has none."""
+    """The same for methods that read: `text` is the chosen sections of the film's report, "" where it has none."""
 
     def __call__(self, film: np.ndarray, rng: np.random.Generator, text: str) -> dict[str, Tensor]:
         """Turn a film (H, W) uint8 and its report into named tensors; the loader stacks them over the batch."""

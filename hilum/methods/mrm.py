@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from hilum.errors import ConfigError
 from hilum.losses.masked_language import masked_language_loss
 from hilum.methods.clock import StageClock
-from hilum.methods.masked_image import Encoded, LossOn, MaskedImage, MaskedViews
+from hilum.methods.masked_image import Encoded, LossOn, MaskedImage, MaskedViews, normalised_films
 from hilum.methods.method import Output
 from hilum.methods.mrm_start import start_from_file, start_text_from_folder
 from hilum.models.decoder import MaskedDecoder
@@ -36,7 +36,6 @@ from hilum.models.onednn import Linear
 from hilum.models.text import ReportEncoder, TextConfig
 from hilum.models.vit import VisionTransformer, ViTConfig, vit_config
 from hilum.schema import HAS_REPORT, IMAGE, MASK_NOISE, MASKED, TOKEN_MASK, TOKENS, Preprocessing
-from hilum.transforms.image import normalise
 from hilum.transforms.masked_report import hide_words
 from hilum.transforms.text import WordPiece
 
@@ -346,7 +345,8 @@ class MRM(nn.Module):
         return self.config.image.pictures(self.decoder, encoded, self.preprocessing, latent)
 
     def _encode(self, batch: Mapping[str, Any]) -> Encoded:
-        return self.config.image.encode(self.backbone, normalise(batch[IMAGE], self.preprocessing), batch[MASK_NOISE])
+        images = normalised_films(batch[IMAGE], self.preprocessing)
+        return self.config.image.encode(self.backbone, images, batch[MASK_NOISE])
 
     def _table(self) -> nn.Embedding:
         assert self.report is not None

@@ -40,20 +40,17 @@ def min_max(heat: Floats, low: float = -1.0, high: float = 1.0) -> Floats:
         low: what the smallest value becomes.
         high: what the largest value becomes.
     """
-    known = heat[~np.isnan(heat)]
-    if not known.size:
-        return heat.copy()
     if is_constant(heat):
         return np.where(np.isnan(heat), np.nan, low)
-    bottom, top = known.min(), known.max()
+    bottom, top = _range(heat)
     scaled: Floats = (heat - bottom) / (top - bottom) * (high - low) + low
     return scaled
 
 
 def is_constant(heat: Floats) -> bool:
     """Whether a map says the same everywhere, but for rounding, which scaling would blow up to a map."""
-    known = heat[~np.isnan(heat)]
-    return bool(not known.size or np.ptp(known) <= ROUNDING * np.abs(known).max())
+    bottom, top = _range(heat)
+    return not top - bottom > ROUNDING * max(abs(bottom), abs(top))  # also true of a map without any value
 
 
 def overlap(
@@ -69,12 +66,9 @@ def overlap(
             is always NaN.
         unseen: count pixels of the mask without a value as missed; the release leaves them out.
     """
-    known = ~np.isnan(heat)
-    truth = mask if unseen else mask[known]
-    values = np.where(known, heat, -np.inf) if unseen else heat[known]
-    called = values[None] > np.asarray(thresholds).reshape(-1, *[1] * values.ndim)
-    axes = tuple(range(1, called.ndim))
-    both, predicted, true = (called & truth[None]).sum(axes), called.sum(axes), int(truth.sum())
+    inside = heat[mask]
+    true = inside.size if unseen else int(np.count_nonzero(~np.isnan(inside)))
+    both, predicted = (np.array([np.count_nonzero(part > t) for t in thresholds]) for part in (inside, heat))
     nothing = predicted == 0
     if not true:
         blank = np.full(len(thresholds), np.nan)
@@ -95,8 +89,7 @@ def contrast_to_noise(heat: Floats, mask: Mask) -> float | None:
     Returns:
         The ratio; None where there is no inside, no outside, or a contrast without any noise.
     """
-    known = ~np.isnan(heat)
-    inside, outside = heat[known & mask], heat[known & ~mask]
+    inside, outside = (part[~np.isnan(part)] for part in (heat[mask], heat[~mask]))
     if not (inside.size and outside.size):
         return None
     if is_constant(heat):
@@ -117,10 +110,12 @@ def pointing_game(heat: Floats, mask: Mask, *, maxima: Literal["share", "any"] =
     Returns:
         In [0, 1].
     """
-    known = ~np.isnan(heat)
-    if not known.any():
-        return 0.0
-    hottest = known & (heat == heat[known].max())
+    hottest = heat == _range(heat)[1]  # never true of NaN
     if maxima == "any":
         return float((hottest & mask).any())
     return 0.0 if is_constant(heat) else float((hottest & mask).sum() / hottest.sum())
+
+
+def _range(heat: Floats) -> tuple[float, float]:
+    """Smallest and largest value, NaN left out; NaN where there is nothing else."""
+    return float(np.fmin.reduce(heat, axis=None)), float(np.fmax.reduce(heat, axis=None))

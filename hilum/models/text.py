@@ -121,7 +121,8 @@ def _attention(layer: nn.Module, x: Tensor, visible: Tensor) -> Tensor:
     shape = (*x.shape[:2], own.num_attention_heads, own.attention_head_size)
     query, key = (part(x).view(shape).transpose(1, 2) for part in (own.query, own.key))
     scores = (query @ key.transpose(-1, -2)) / own.attention_head_size**0.5
-    return scores.masked_fill(~visible, torch.finfo(scores.dtype).min).softmax(-1)
+    weights: Tensor = scores.masked_fill(~visible, torch.finfo(scores.dtype).min).softmax(-1)
+    return weights
 
 
 def sum_pieces(values: Tensor, words: Tensor, count: int) -> Tensor:

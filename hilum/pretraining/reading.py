@@ -9,9 +9,10 @@ import numpy as np
 
 from hilum.manifest import Manifest
 from hilum.reports import Reports, reports_of
-from hilum.transforms.text import WordPiece
+from hilum.transforms.text import FOREIGN, WordPiece, unknown_words
 
-UNKNOWN_SHARE = 0.05  # more unknown pieces than this: another language, or another hospital's words
+UNKNOWN_PIECES = 0.05  # a larger share, and the tokenizer was made for other reports
+SAMPLE = 2000  # reports that these shares are measured on
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,18 @@ def read_training_reports(
         reader, whence = WordPiece.train(distinct, vocab_size=vocabulary), "trained on these reports"
     else:
         reader, whence = WordPiece.read(tokenizer), f"from {tokenizer}"
-    share = reader.unknown_share(distinct[:2000])
-    notes.append(f"tokenizer of {len(reader):,} entries {whence}, {share:.1%} of the word pieces unknown")
-    if share > UNKNOWN_SHARE:
+    share, foreign = reader.unknown_share(distinct[:SAMPLE]), unknown_words(distinct[:SAMPLE])
+    notes.append(
+        f"tokenizer of {len(reader):,} entries {whence}; {share:.1%} of the word pieces are unknown to it, "
+        f"{foreign:.0%} of the words to our English word list"
+    )
+    if share > UNKNOWN_PIECES:
         notes.append(
-            f"WARNING: the tokenizer does not know {share:.1%} of these reports' word pieces; another language? "
-            "Train one on them (leave out --tokenizer)"
+            "WARNING: the tokenizer does not fit these reports; leave --tokenizer out and one is trained on them"
+        )
+    if foreign > FOREIGN:
+        notes.append(
+            "WARNING: the reports do not read as English: sections, terms and prompts are English and find nothing in "
+            "them; give MedIM a term list of your language (--set.term_list FILE)"
         )
     return films, Reading(reports, reader, tuple(notes))

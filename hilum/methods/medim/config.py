@@ -175,7 +175,7 @@ PRESETS: Final[dict[str, Config]] = {
         dim=128,
         hidden=256,
         prototypes=32,
-        decoder=(96, 64, 48, 32),
+        decoder=(64, 32, 16, 16),
         length=64,
     ),
 }
