@@ -30,7 +30,7 @@ ROOMS = [
     {"optim", "distributed", "checkpoint", "encoder", "trainer"},
     {"results"},
     {"evaluation"},
-    {"pretraining", "inspection", "checkup", "study"},
+    {"pretraining", "inspection", "checkup", "study", "side_by_side"},
     {"demonstration"},
     {"commands"},
     {"cli"},

@@ -27,12 +27,11 @@ from hilum.evaluation.features import Runner
 from hilum.films import FilmStore
 from hilum.loader import ManifestDataset, make_loader
 from hilum.manifest import Manifest, same_patient
-from hilum.methods.masked_image import Encoded, normalised_films
 from hilum.methods.mrm import MRM, RecordViews
 from hilum.metrics.resample import Resample
 from hilum.progress import ProgressBar
 from hilum.reports import Reports
-from hilum.schema import IMAGE, MASK_NOISE, MASKED, TOKEN_MASK, TOKENS
+from hilum.schema import IMAGE, MASKED, TOKEN_MASK, TOKENS
 from hilum.transforms.text import Terms, WordPiece
 
 OWN: Final = "own_film"
@@ -80,7 +79,7 @@ def mask_records(method: MRM, manifest: Manifest, reports: Reports, runner: Runn
         for key, parts in kept.items():
             parts.append(batch[key].cpu())
         with torch.no_grad():
-            vector = method.image_vector(encode(method, batch))
+            vector = method.image_vector(method.encode(batch))
         assert vector is not None
         vectors.append(vector.float().cpu())
     length = method.config.length
@@ -110,11 +109,6 @@ def masked_batches(
         for batch in make_loader(dataset, batches, workers=runner.workers, pin=device.type == "cuda"):
             yield {key: value.to(device) if isinstance(value, Tensor) else value for key, value in batch.items()}
             bar.advance(len(batch[IMAGE]))
-
-
-def encode(method: MRM, batch: Mapping[str, Any]) -> Encoded:
-    """The visible patches of a batch after the encoder."""
-    return method.config.image.encode(method.backbone, normalise(batch[IMAGE], method.preprocessing), batch[MASK_NOISE])
 
 
 @torch.no_grad()

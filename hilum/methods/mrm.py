@@ -271,7 +271,7 @@ class MRM(nn.Module):
         config = self.config
         losses: dict[str, Tensor] = {}
         with self.clock("image"):
-            encoded = self._encode(batch)
+            encoded = self.encode(batch)
             if self.decoder is not None:
                 latent = self._with_words(encoded, batch)
                 losses["image_loss"] = config.image.loss(self.decoder, encoded, latent)
@@ -301,6 +301,11 @@ class MRM(nn.Module):
         return start_text_from_folder(self, path)
 
     # --- the parts of a forward pass, for evaluation too --------------------------------------------------------------
+
+    def encode(self, batch: Mapping[str, Any]) -> Encoded:
+        """The visible patches of the films `image`, chosen by `mask_noise`."""
+        images = normalised_films(batch[IMAGE], self.preprocessing)
+        return self.config.image.encode(self.backbone, images, batch[MASK_NOISE])
 
     def image_vector(self, encoded: Encoded) -> Tensor | None:
         """The film for the report decoder, (B, text width): its visible patches pooled; None for the report alone."""
@@ -340,13 +345,9 @@ class MRM(nn.Module):
         """
         if self.decoder is None:
             raise ConfigError("a model trained with image_loss=false draws no films", where="mrm")
-        encoded = self._encode(batch)
+        encoded = self.encode(batch)
         latent = self._with_words(encoded, batch)
         return self.config.image.pictures(self.decoder, encoded, self.preprocessing, latent)
-
-    def _encode(self, batch: Mapping[str, Any]) -> Encoded:
-        images = normalised_films(batch[IMAGE], self.preprocessing)
-        return self.config.image.encode(self.backbone, images, batch[MASK_NOISE])
 
     def _table(self) -> nn.Embedding:
         assert self.report is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,11 +11,12 @@ import torch
 
 from hilum.errors import ConfigError
 from hilum.losses.reconstruction import standardise_patches
-from hilum.methods.masked_image import MaskedImage, MaskedViews
+from hilum.methods.masked_image import MaskedImage, MaskedViews, is_grey, normalised_films, target_patches
 from hilum.models.masking import order_by_noise
 from hilum.models.patches import patchify
 from hilum.models.vit import VisionTransformer, ViTConfig
 from hilum.schema import IMAGE, MASK_NOISE, Preprocessing
+from hilum.transforms.image import normalise
 from tests.oracles.mae import mask_of, reconstruction_loss
 from tests.oracles.mrm import shrink
 
@@ -118,3 +120,22 @@ def test_views_are_crops_at_the_targets_resolution() -> None:
 def test_values_without_meaning_are_refused(build: Callable[[], object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         build()
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_one_plane_seen_thrice_gives_the_numbers_of_three(scale: int) -> None:
+    torch.manual_seed(0)
+    record = Preprocessing(size=16, channels=3, mean=(0.4, 0.4, 0.4), std=(0.2, 0.2, 0.2))
+    films = torch.randint(0, 256, (2, 1, 16 * scale, 16 * scale), dtype=torch.uint8)
+    grey, copied = normalised_films(films, record), normalise(films, record)
+    assert is_grey(grey)
+    assert not is_grey(copied)
+    assert torch.equal(grey, copied)
+    image = MaskedImage(4, scale=scale)
+    torch.testing.assert_close(image.shrink(grey), image.shrink(copied))
+    chosen = torch.tensor([[3, 0], [5, 15]])
+    for some in (chosen, None):
+        assert torch.equal(target_patches(grey, 4 * scale, some), patchify(copied, 4 * scale, some))
+    coloured = replace(record, mean=(0.4, 0.4, 0.5))
+    assert torch.equal(normalised_films(films, coloured), normalise(films, coloured))
+    assert normalised_films(copied, record) is copied
