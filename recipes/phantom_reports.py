@@ -5,7 +5,7 @@ Paper: https://arxiv.org/abs/2111.06377 (MAE), https://arxiv.org/abs/2301.13155 
 Command: python recipes/phantom_reports.py --out RUNS [--patients 30000] [--epochs 2] [--seeds 0,1,2]
 Hardware: 2 CPU cores, 24 GiB; two calls with different --seeds and the same --out share the work.
 Hours: see docs/phantom_reports.md.
-Expect: with labels of 1 % of the patients a frozen probe on MRM, MaCo or MedIM beats one on MAE; the measured differences,
+Expect: with labels of 1 % of the patients a frozen probe on MRM, MaCo or MedIM beats one on MAE; the differences,
     their intervals and what was missed are in docs/phantom_reports.md.
 """
 
