@@ -69,8 +69,8 @@ def maco_tau(
         raise ConfigError("learned no importance of positions", where=encoder, fix="Give an encoder pretrained by maco")
     manifest = films_to_read(hilum.Manifest.read(data), options.split, options.views)
     questions = find_questions(manifest, options)
-    cosine, runner = options.rule().cosine, Runner(device=device)
-    asked, notes = similarities_of(loaded, manifest, questions, options, cosine=cosine, runner=runner)
+    runner = Runner(device=device)
+    asked, notes = similarities_of(loaded, manifest, questions, options, rule=options.rule(), runner=runner)
     found: dict[float, Any] = {}
     for tau, rule in rules.items():
         scores = score_questions(asked, rule, loaded.position_prior, loaded.preprocessing, manifest)

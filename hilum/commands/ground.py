@@ -11,7 +11,7 @@ def ground(
     data: str,
     out: str,
     boxes: str | None = None,
-    preset: Literal["hilum", "maco-paper", "maco-released", "biovil"] = "hilum",
+    preset: Literal["hilum", "maco-paper", "maco-released", "biovil", "gloria"] = "hilum",
     tau: float | None = None,
     sentences: Literal["auto", "phrase", "prompts", "report"] = "auto",
     prompts: str = "findings",
@@ -34,7 +34,8 @@ def ground(
         out: folder for the results; new or empty.
         boxes: COCO .json or a table of boxes; default boxes.json or boxes.csv of the data folder; zones makes weak
             boxes of the side and zone words of the reports.
-        preset: hilum (cosine, whole sentence, empty maps score 0), maco-paper, maco-released, or biovil.
+        preset: hilum (cosine, whole sentence, empty maps score 0), maco-paper, maco-released, biovil,
+            or gloria (attention of words; medim).
         tau: temperature of the position prior instead of the preset's.
         sentences: phrases of the boxes file, prompts of the category, or the report's own sentence about it; auto takes
             phrases where the file has them, else prompts.

@@ -110,7 +110,7 @@ def judge_grounding(
     questions = find_questions(manifest, options)
     loaded = load(encoder) if isinstance(encoder, str) else encoder
     loaded.require_towers()
-    asked, notes = similarities_of(loaded, manifest, questions, options, cosine=rule.cosine, runner=runner)
+    asked, notes = similarities_of(loaded, manifest, questions, options, rule=rule, runner=runner)
     weights = loaded.position_prior
     scores = score_questions(asked, rule, weights, loaded.preprocessing, manifest)
     resampling = {"draws": options.draws, "seed": options.seed}
@@ -165,7 +165,7 @@ def similarities_of(
     questions: Questions,
     options: Grounding,
     *,
-    cosine: bool,
+    rule: GroundingRule,
     runner: Runner,
 ) -> tuple[list[Similarity], list[str]]:
     """All questions with their similarity grids and boxes in pixels; questions without a box on the film left out.
@@ -198,7 +198,7 @@ def similarities_of(
         notes.append(f"{lost} questions were left out, since their boxes lie outside the film.")
     if questions.weak:
         notes.append(f"{masked} of {len(questions.pairs)} questions use a lung mask, the others shares of the film.")
-    grids = pair_similarities(encoder, manifest, tuple(pair for pair, _, _ in places), cosine=cosine, runner=runner)
+    grids = pair_similarities(encoder, manifest, tuple(pair for pair, _, _ in places), rule=rule, runner=runner)
     return [
         Similarity(pair, grid, shape, boxes) for (pair, shape, boxes), grid in zip(places, grids, strict=True)
     ], notes

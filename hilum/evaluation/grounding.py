@@ -23,7 +23,7 @@ from torch import Tensor
 
 from hilum.evaluation.features import Runner, run_films
 from hilum.evaluation.grounding_pairs import Pair
-from hilum.evaluation.joint_space import JointEncoder, phrase_vectors
+from hilum.evaluation.joint_space import JointEncoder, phrase_vectors, word_vectors
 from hilum.films import FilmStore
 from hilum.heads.grounding import (
     GroundingRule,
@@ -35,6 +35,7 @@ from hilum.heads.grounding import (
     similarities,
     smooth,
     upsample,
+    word_map,
 )
 from hilum.manifest import Manifest, same_patient
 from hilum.metrics.grounding import THRESHOLDS, contrast_to_noise, min_max, overlap, pointing_game
@@ -58,7 +59,7 @@ class Similarity:
 
 
 def pair_similarities(
-    encoder: JointEncoder, manifest: Manifest, pairs: tuple[Pair, ...], *, cosine: bool, runner: Runner
+    encoder: JointEncoder, manifest: Manifest, pairs: tuple[Pair, ...], *, rule: GroundingRule, runner: Runner
 ) -> list[Floats]:
     """Similarity grids of all questions, in order; each film is encoded once and each sentence is read once.
 
@@ -66,23 +67,30 @@ def pair_similarities(
         encoder: with a text tower.
         manifest: the films.
         pairs: questions in the order of the films.
-        cosine: unit length on both sides, else raw dot product.
+        rule: how patches and sentence are compared.
         runner: device, batch size and so on.
 
     Returns:
         One (S, S) a question; several phrases of one are averaged before the comparison.
+
+    Raises:
+        ConfigError: the rule compares words, and the encoder did not align words.
     """
     encoder.require_towers()
     encoder.to(runner.torch_device)
-    vectors = _sentences(encoder, pairs)
+    read = word_vectors if rule.similarity == "words" else phrase_vectors
+    texts = list(dict.fromkeys(phrase for pair in pairs for phrase in pair.phrases))
+    vectors = dict(zip(texts, read(encoder, texts), strict=True))
     rows = sorted({pair.row for pair in pairs})
-    asked = {row: [number for number, pair in enumerate(pairs) if pair.row == row] for row in rows}
     part = Manifest(manifest.table.iloc[rows].reset_index(drop=True), manifest.root)
     batches = run_films(encoder.project_tokens, FilmStore(part, cache=False), encoder.preprocessing, runner)
+    asked: dict[int, list[int]] = {row: [] for row in rows}
+    for number, pair in enumerate(pairs):
+        asked[pair.row].append(number)
     found: dict[int, Floats] = {}
     for row, patches in zip(rows, (film for batch in batches for film in batch), strict=True):
-        grids = similarities(patches, vectors[asked[row]], cosine=cosine)
-        found.update(zip(asked[row], grids, strict=True))
+        for number in asked[row]:
+            found[number] = _grid(patches, [vectors[phrase] for phrase in pairs[number].phrases], rule)
     return [found[number] for number in range(len(pairs))]
 
 
@@ -225,11 +233,14 @@ def _rows(
             yield {**about, "way": way, **score_map(grid, one.shape, one.boxes, rule, preprocessing)}
 
 
-def _sentences(encoder: JointEncoder, pairs: tuple[Pair, ...]) -> Tensor:
-    """One raw vector a question, (M, E)."""
-    texts = list(dict.fromkeys(phrase for pair in pairs for phrase in pair.phrases))
-    place, vectors = {text: number for number, text in enumerate(texts)}, phrase_vectors(encoder, texts)
-    return torch.stack([vectors[[place[phrase] for phrase in pair.phrases]].mean(dim=0) for pair in pairs])
+def _grid(patches: Tensor, phrases: list[Tensor], rule: GroundingRule) -> Floats:
+    """Similarity of the patches (P, E) with one question's phrases: each (E,), or (W, E) where words are compared."""
+    if rule.similarity == "words":
+        grid: Floats = np.mean([word_map(patches, words) for words in phrases], axis=0)
+    else:
+        sentence = torch.stack(phrases).mean(dim=0, keepdim=True)
+        grid = similarities(patches, sentence, cosine=rule.similarity == "cosine")[0]
+    return grid
 
 
 def _resample(part: pd.DataFrame, draws: int, seed: int) -> Resample:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hilum.errors import CheckpointError, ManifestError
+from hilum.errors import CheckpointError, ConfigError, ManifestError
 from hilum.evaluation.features import Runner, run_films
 from hilum.films import FilmStore
 from hilum.manifest import Manifest
@@ -100,29 +100,46 @@ def text_vectors(encoder: JointEncoder, texts: Sequence[str]) -> Tensor:
     return _finite(found, distinct)[[place[text] for text in texts]]
 
 
-@torch.no_grad()
 def phrase_vectors(encoder: JointEncoder, texts: Sequence[str]) -> Tensor:
     """One raw vector a phrase in the space of the patches, (N, E) float32 on the CPU.
 
     With linear heads (MaCo) patches, films and texts share one space. With mlp heads (MedIM) patches were aligned with
     words in a space of their own, so a phrase is the mean of its word vectors there.
     """
-    towers, tokenizer = encoder.require_towers()
+    towers, _ = encoder.require_towers()
     if towers.config.head == "linear":
         return text_vectors(encoder, texts)
+    return torch.stack([words.mean(dim=0) for words in word_vectors(encoder, texts)])
+
+
+@torch.no_grad()
+def word_vectors(encoder: JointEncoder, texts: Sequence[str]) -> list[Tensor]:
+    """One raw vector a word in the space of the patches: for each text (W, E) float32 on the CPU, W at least 1.
+
+    Raises:
+        ConfigError: the encoder aligned whole texts, not words.
+    """
+    towers, tokenizer = encoder.require_towers()
+    if towers.config.head == "linear":
+        raise ConfigError(
+            f"the encoder ({encoder.origin.get('method')}) aligned whole sentences with films, not words",
+            where="encoder",
+            fix="Use another preset, or an encoder pretrained by medim",
+        )
     prepare, device = PREPARATIONS[towers.config.preparation], next(towers.parameters()).device
-    found = []
+    found = list[Tensor]()
     for start in range(0, len(texts), TEXTS):
         read = [tokenizer.encode(prepare(text, None), towers.config.length) for text in texts[start : start + TEXTS]]
         ids, mask, words = (
             torch.from_numpy(np.stack([getattr(one, name) for one in read])).to(device)
             for name in ("ids", "mask", "words")
         )
-        count = int(words.max()) + 1 if len(read) else 0
-        local = towers.text_local(sum_pieces(towers.text(ids, mask).tokens, words, max(count, 1)))
-        there = (torch.arange(local.shape[1], device=device)[None] <= words.amax(dim=1)[:, None]).to(local.dtype)
-        found.append(((local * there[..., None]).sum(1) / there.sum(1, keepdim=True).clamp(min=1)).float().cpu())
-    return _finite(torch.cat(found), texts)
+        count = max(1, int(words.max()) + 1)
+        local = towers.text_local(sum_pieces(towers.text(ids, mask).tokens, words, count)).float().cpu()
+        ends = (words.amax(dim=1) + 1).clamp(min=1).tolist()
+        found += [vectors[:end] for vectors, end in zip(local, ends, strict=True)]
+    _finite(torch.stack([vectors.sum(dim=0) for vectors in found]), texts)
+    return found
 
 
 def _finite(vectors: Tensor, texts: Sequence[str]) -> Tensor:

@@ -1,9 +1,11 @@
 """Where on the film does a sentence point? One similarity a patch, smoothed, and laid over the film.
 
-The ways of two papers, as presets, every step a field of its own:
+The ways of three papers, as presets, every step a field of its own:
 
 - `biovil` (https://arxiv.org/abs/2204.09817): cosine of patch and sentence, Gaussian filter of 1.5 patches, bilinear on
   the film's own pixels, thresholds on the cosine itself.
+- `gloria` (Huang et al., ICCV 2021; temperature of its code): attention of the sentence's words over the patches, mean
+  over words; for encoders that aligned words with patches (medim).
 - `maco-paper`, `maco-released` (https://arxiv.org/abs/2309.05904): raw dot product; patches multiplied by a position
   prior, the softmax of learned weights over the patches divided by tau (0.1 in the paper, 0.02 in the code); nearest
   neighbour on the encoder's own input with its padding; scaled to [-1, 1].
@@ -33,13 +35,16 @@ from hilum.metrics.grounding import Empty
 Floats = NDArray[np.float64]
 Resize = Literal["squeeze", "shortest", "pad"]
 Upsampling = Literal["bilinear", "nearest"]
+Similarity = Literal["cosine", "dot", "words"]
+
+WORD_TEMPERATURE: Final = 4.0  # of the attention over patches, GLoRIA's code
 
 
 @dataclass(frozen=True)
 class GroundingRule:
     """How a map is made from patch vectors and a sentence vector, and how it is scored."""
 
-    cosine: bool = True  # unit length on both sides; False: raw dot product
+    similarity: Similarity = "cosine"  # of a patch with the sentence; "words": attention of its words
     tau: float | None = 0.1  # temperature of the position prior; None: the way knows no prior
     sigma: float = 1.5  # Gaussian filter, patches
     upsampling: Upsampling = "bilinear"
@@ -57,12 +62,13 @@ class GroundingRule:
             )
 
 
-_MACO: Final = {"cosine": False, "upsampling": "nearest", "on": "input", "empty": "undefined", "maxima": "any"}
+_MACO: Final = {"similarity": "dot", "upsampling": "nearest", "on": "input", "empty": "undefined", "maxima": "any"}
 PRESETS: Final[dict[str, GroundingRule]] = {
     "hilum": GroundingRule(),
     "maco-paper": GroundingRule(**_MACO, tau=0.1),  # type: ignore[arg-type]
     "maco-released": GroundingRule(**_MACO, tau=0.02),  # type: ignore[arg-type]
     "biovil": GroundingRule(tau=None, scaled=False, maxima="any"),
+    "gloria": GroundingRule("words", tau=None),
 }
 
 
@@ -95,6 +101,27 @@ def similarities(patches: Tensor, sentences: Tensor, *, cosine: bool) -> Floats:
         patches, sentences = F.normalize(patches, dim=-1), F.normalize(sentences, dim=-1)
     side = grid_side(len(patches))
     found: Floats = (sentences @ patches.T).double().cpu().numpy().reshape(len(sentences), side, side)
+    return found
+
+
+def word_attention(patches: Tensor, words: Tensor, temperature: float = WORD_TEMPERATURE) -> Tensor:
+    """GLoRIA's attention of words over patches: softmax over words first, times `temperature`, softmax over patches.
+
+    Args:
+        patches: (P, E) of one film, raw.
+        words: (W, E) of one sentence, raw.
+        temperature: the larger, the fewer patches.
+
+    Returns:
+        (W, P), each row summing to 1.
+    """
+    return torch.softmax(torch.softmax(words @ patches.T, dim=0) * temperature, dim=1)
+
+
+def word_map(patches: Tensor, words: Tensor) -> Floats:
+    """Mean attention of a sentence's words (W, E) over the patches (P, E) of one film: (S, S)."""
+    side = grid_side(len(patches))
+    found: Floats = word_attention(patches, words).mean(dim=0).double().cpu().numpy().reshape(side, side)
     return found
 
 

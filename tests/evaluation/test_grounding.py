@@ -122,7 +122,7 @@ def test_the_same_map_upside_down_scores_worse(data: Path, manifest: Manifest, k
         rule = grounding_rule(preset)
         found = []
         for encoder in (knowing, flipped):
-            asked, _ = similarities_of(encoder, manifest, questions, options, cosine=rule.cosine, runner=RUNNER)
+            asked, _ = similarities_of(encoder, manifest, questions, options, rule=rule, runner=RUNNER)
             scores = score_questions(asked, rule, encoder.position_prior, encoder.preprocessing, manifest)
             found.append(summarise(scores, draws=20, seed=0)["without_prior"])
         for metric in ("miou", "cnr", "pointing"):
@@ -137,7 +137,7 @@ def test_a_blind_map_is_empty_scores_zero_and_is_counted(manifest: Manifest, kno
     blank = LookupEncoder(manifest, knowing.text, patches=torch.ones_like(knowing.patches))  # type: ignore[arg-type]
     options, rule = Grounding(), grounding_rule("hilum")
     questions = find_questions(manifest, options)
-    asked, _ = similarities_of(blank, manifest, questions, options, cosine=True, runner=RUNNER)
+    asked, _ = similarities_of(blank, manifest, questions, options, rule=rule, runner=RUNNER)
     summary = summarise(score_questions(asked, rule, None, blank.preprocessing, manifest), draws=5, seed=0)
     entry = summary["without_prior"]
     assert entry["empty"] == len(asked)

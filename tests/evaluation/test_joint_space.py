@@ -15,8 +15,9 @@ from hilum.commands.retrieve import retrieve
 from hilum.commands.zero_shot import zero_shot
 from hilum.datasets.phantom.write import write_phantom
 from hilum.encoder import Encoder
-from hilum.errors import CheckpointError
+from hilum.errors import CheckpointError, ConfigError
 from hilum.evaluation.features import Runner
+from hilum.evaluation.ground import Grounding, judge_grounding
 from hilum.evaluation.joint_space import film_vectors, phrase_vectors, text_vectors
 from hilum.films import decode
 from hilum.manifest import Manifest
@@ -79,6 +80,14 @@ def test_phrases_of_mlp_heads_are_the_mean_of_words_in_the_space_of_the_patches(
     found = phrase_vectors(encoder, ["No effusion.", sentence])  # another length beside it changes nothing
     torch.testing.assert_close(found[1], expected, rtol=1e-4, atol=1e-5)
     assert found.shape == (2, 24)
+
+
+def test_words_are_attended_where_words_were_aligned(data: Path, tmp_path: Path) -> None:
+    options = Grounding(preset="gloria", draws=10, examples=0)
+    results = judge_grounding(make(MLP, data), str(data), str(tmp_path / "out"), options, runner=RUNNER)
+    assert set(results["ways"]) == {"without_prior", "centre"}
+    with pytest.raises(ConfigError, match="aligned whole sentences with films, not words"):
+        judge_grounding(make(LINEAR, data), str(data), str(tmp_path / "no"), options, runner=RUNNER)
 
 
 def test_the_three_commands_read_a_folder(folder: Path, data: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]

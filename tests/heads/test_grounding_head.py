@@ -21,6 +21,8 @@ from hilum.heads.grounding import (
     similarities,
     smooth,
     upsample,
+    word_attention,
+    word_map,
 )
 from hilum.models.vit import VisionTransformer, ViTConfig
 from hilum.schema import Preprocessing
@@ -42,7 +44,7 @@ def test_maco_maps_are_the_released_ones_from_the_film_on(shared: Path) -> None:
     prior = position_prior(weights["pos_weight_img.weight"], rule.tau)
     weighted = patches.numpy().reshape(14, 14, 12) * prior[..., None]
     np.testing.assert_allclose(weighted, case["out/patch_embedding_weighted"], rtol=1e-4, atol=1e-5)
-    grid = similarities(patches, torch.from_numpy(case["out/text_embedding"]), cosine=rule.cosine)
+    grid = similarities(patches, torch.from_numpy(case["out/text_embedding"]), cosine=rule.similarity == "cosine")
     grid = smooth(grid * prior, rule.sigma)
     np.testing.assert_allclose(grid[0], case["out/similarity_14x14"], rtol=1e-4, atol=1e-5)
     grown = upsample(grid, 224, 224, "bilinear")[0]
@@ -76,6 +78,25 @@ def test_boxes_are_moved_as_in_the_released_evaluation(shared: Path) -> None:
     assert squeezed.tolist() == [[40, 20, 80, 80]]
     cropped = boxes_on_input(np.array([[25.0, 0, 50, 50]]), (50, 100), 100, "shortest")
     assert cropped.tolist() == [[0, 0, 100, 100]]  # the middle square of the film is the whole input
+
+
+@pytest.mark.parametrize("name", ["gloria_b3_agg_mean", "gloria_b4"])
+def test_word_attention_is_that_of_gloria(shared: Path, name: str) -> None:
+    golden = np.load(shared / f"golden/grounding/{name}.npz")
+    case = {key: torch.from_numpy(np.array(golden[key])) for key in golden.files}
+    films, texts = case["in/image_local"].flatten(2).mT, case["in/text_local"].mT  # (B, P, E) and (B, T, E)
+    for film, count in enumerate(case["in/word_counts"].tolist()):
+        expected = case[f"out/attention/{film}"][0]  # of the loss: [CLS] and all words but the last
+        found = word_attention(films[film], texts[film, : count + 1])
+        torch.testing.assert_close(found, expected.flatten(1), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(word_map(films[film], texts[film, : count + 1]), expected.mean(0), rtol=1e-4)
+        context = word_attention(films[film], texts[film, :3]) @ films[film]
+        torch.testing.assert_close(context.T, case["out/weighted_context_first3words"][film], rtol=1e-4, atol=1e-5)
+        for other, patches in enumerate(films):  # its similarity of a film and a text: 5 times the best word's cosine
+            words = texts[film, 1 : count + 1]
+            cosine = torch.cosine_similarity(words, word_attention(patches, words) @ patches, dim=1)
+            expected = case["out/similarity_local_max"][other, film]
+            torch.testing.assert_close(5 * cosine.max(), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("resize", ["squeeze", "shortest", "pad"])
@@ -118,7 +139,7 @@ def test_rules_and_grids_that_cannot_be() -> None:
     with pytest.raises(CheckpointError, match="no square grid"):
         similarities(torch.ones(5, 2), torch.ones(1, 2), cosine=True)
     assert PRESETS["maco-paper"].tau == 0.1
-    assert (PRESETS["biovil"].cosine, PRESETS["biovil"].tau, PRESETS["biovil"].scaled) == (True, None, False)
+    assert (PRESETS["biovil"].similarity, PRESETS["biovil"].tau, PRESETS["biovil"].scaled) == ("cosine", None, False)
 
 
 def test_cosine_ignores_length_and_dot_does_not() -> None:
