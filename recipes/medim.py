@@ -10,7 +10,8 @@ Hours: about 2.6 on one H200 at a quarter of its bf16 rate, computed from the ar
     210,000 films, 50 epochs: 1.9 EFLOP), not measured. Phantom: 0.2 on idle cores.
 Expect: the paper's linear probe with 1 / 10 / 100 % of the labels: CheXpert 88.91 / 89.25 / 89.65 (AUROC), COVIDx
     77.22 / 90.34 / 93.57 (accuracy); by part with 10 % (COVIDx, CheXpert, SIIM): align 89.04, 88.29,
-    60.64; kwm 89.85, 88.86, 62.54; full 90.34, 89.25, 63.50. Its CheXpert test set is not the one that MGCA and MRM report on, no weights were
+    60.64; kwm 89.85, 88.86, 62.54; full 90.34, 89.25, 63.50. Its CheXpert test set is not the one that MGCA and MRM
+    report on, no weights were
     released, and its own 80/20 split is not published. The phantom's own numbers are in docs/methods/medim.md.
 """
 
