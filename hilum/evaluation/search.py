@@ -29,6 +29,7 @@ from hilum.heads.prompt_file import read_prompts
 from hilum.heads.retrieval import IndexKind, make_index
 from hilum.labels import check_findings
 from hilum.manifest import Manifest
+from hilum.optional import require
 from hilum.reports import normalised, reports_of
 from hilum.results.classification import plain, software_versions
 from hilum.results.pictures import png
@@ -91,6 +92,8 @@ def run_retrieval(
     """
     runner = runner or Runner()
     RunFolder(out)  # refuses a folder with something in it
+    if options.index == "faiss":
+        require("faiss", extra="search")  # before an hour of encoding, not after
     everything, prompts = Manifest.read(data), read_prompts(options.prompts)
     findings = options.labels or everything.findings
     if findings:
