@@ -1,6 +1,6 @@
 """A pretrained encoder as a user meets it: weights, architecture and preprocessing in one object.
 
-enc = hilum.load("RUN")                      # a run, encoder or checkpoint folder, or a released MAE file
+enc = hilum.load("RUN")                      # a run, encoder or checkpoint folder, or a released file
 x = torch.stack([enc.transform(film)])       # film: (H, W), uint8 or float in [0, 1]
 enc.embed(x)                                 # (1, D)
 """
@@ -17,14 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hilum.checkpoint import CONFIG, TOKENIZER, WEIGHTS, file_digest, load_checkpoint, read_config, save_checkpoint
+from hilum.checkpoint import CONFIG, TOKENIZER, WEIGHTS, load_checkpoint, read_config, save_checkpoint
 from hilum.config import override
 from hilum.errors import CheckpointError
+from hilum.models.backbone import Backbone, architecture_from_json, architecture_to_json, build_backbone
 from hilum.models.fill import fill
-from hilum.models.pretrained import load_backbone
+from hilum.models.resnet import ResNet, ResNetConfig
 from hilum.models.text import TextConfig
 from hilum.models.towers import Towers, TowersConfig
-from hilum.models.vit import VisionTransformer, ViTConfig
 from hilum.schema import Preprocessing
 from hilum.transforms.image import prepare_film
 from hilum.transforms.text import PREPARATIONS, WordPiece
@@ -34,7 +34,7 @@ Pool = Literal["cls", "mean", "cls+mean"]
 
 
 class Encoder:
-    """A Vision Transformer with the transform it was trained behind.
+    """A network with the transform it was trained behind.
 
     Args:
         model: the network.
@@ -46,7 +46,7 @@ class Encoder:
 
     def __init__(
         self,
-        model: VisionTransformer,
+        model: Backbone,
         preprocessing: Preprocessing,
         origin: Mapping[str, Any] | None = None,
         *,
@@ -83,7 +83,13 @@ class Encoder:
 
     @torch.no_grad()
     def attention(self, images: Tensor, block: int = -1) -> Tensor:
-        """Attention weights of one block: (B, C, H, W) -> (B, heads, 1 + R + P, 1 + R + P)."""
+        """Attention weights of one block: (B, C, H, W) -> (B, heads, 1 + R + P, 1 + R + P).
+
+        Raises:
+            CheckpointError: a ResNet, which has none.
+        """
+        if isinstance(self.model, ResNet):
+            raise CheckpointError("a ResNet has no attention", where="--encoder", fix="Use a Vision Transformer")
         return self.model.attention(images, block)
 
     def require_towers(self) -> tuple[Towers, WordPiece]:
@@ -111,6 +117,8 @@ class Encoder:
     def project_tokens(self, images: Tensor) -> Tensor:
         """One vector a patch in the space it shares with words, raw, row by row: (B, C, H, W) -> (B, P, E)."""
         towers, _ = self.require_towers()
+        if isinstance(self.model, ResNet):  # local is stage 3, global stage 4
+            return towers.image_local(self.model.forward_maps(images)[0].flatten(2).transpose(1, 2))
         return towers.image_local(self.tokens(images))
 
     @torch.no_grad()
@@ -147,7 +155,7 @@ class Encoder:
         towers = {} if self.towers is None else {"towers": asdict(self.towers.config)}
         return {
             "kind": "encoder",
-            "architecture": asdict(self.model.config),
+            "architecture": architecture_to_json(self.model.config),
             "preprocessing": self.preprocessing.to_json(),
             **towers,
             "origin": self.origin,
@@ -176,19 +184,22 @@ def pool_tokens(tokens: Tensor, prefix: int, pool: Pool) -> Tensor:
     return tokens[:, 0] if pool == "cls" else torch.cat([tokens[:, 0], patches], dim=1)
 
 
-def load(source: str | Path, *, heads: int | None = None) -> Encoder:
+def load(source: str | Path, *, heads: int | None = None, tokenizer: str | Path | None = None) -> Encoder:
     """Load an encoder.
 
     Args:
-        source: a run folder (its exported encoder), an encoder folder, or a released MAE checkpoint file.
+        source: a run folder (its exported encoder), an encoder folder, or a released file of MAE, MRM, MaCo or MGCA.
         heads: attention heads of a released file, which no tensor tells; width // 64 where omitted.
+        tokenizer: of a released MaCo file, whose text tower is loaded only with it.
 
     Raises:
         CheckpointError: nothing there, damaged, of another kind, or only partly used; the message says which.
     """
     path = Path(source)
     if path.is_file():
-        return _load_released(path, heads)
+        from hilum.released import load_released  # it builds encoders, so it cannot come before this file
+
+        return load_released(path, heads=heads, tokenizer=tokenizer)
     folder = path / "encoder" if (path / "encoder" / CONFIG).is_file() else path
     if not (folder / WEIGHTS).is_file():
         raise CheckpointError(
@@ -204,46 +215,40 @@ def load(source: str | Path, *, heads: int | None = None) -> Encoder:
             fix="Give the run's encoder/ folder",
         )
     weights, config = load_checkpoint(folder)
-    model = VisionTransformer(override(ViTConfig(), config["architecture"], where=str(folder / CONFIG)))
+    model = build_backbone(architecture_from_json(config["architecture"], where=str(folder / CONFIG)))
     joint = {key.removeprefix(TOWERS): value for key, value in weights.items() if key.startswith(TOWERS)}
     fill(model, {key: value for key, value in weights.items() if not key.startswith(TOWERS)}, where=folder / WEIGHTS)
     preprocessing = Preprocessing.from_json(config["preprocessing"])
     if "towers" not in config:
         return Encoder(model, preprocessing, config.get("origin"))
-    tokenizer = WordPiece.read(folder / TOKENIZER)
-    towers = _towers(model.config, config["towers"], tokenizer, where=str(folder / CONFIG))
+    reader = WordPiece.read(folder / TOKENIZER)
+    towers = _towers(model, config["towers"], reader, where=str(folder / CONFIG))
     fill(towers, joint, where=folder / WEIGHTS)
-    return Encoder(model, preprocessing, config.get("origin"), towers=towers, tokenizer=tokenizer)
+    return Encoder(model, preprocessing, config.get("origin"), towers=towers, tokenizer=reader)
 
 
-def _towers(vit: ViTConfig, config: Mapping[str, Any], tokenizer: WordPiece, *, where: str) -> Towers:
+def _towers(model: Backbone, config: Mapping[str, Any], tokenizer: WordPiece, *, where: str) -> Towers:
     """The towers that config.json describes, for the tokenizer beside them."""
     text = override(TextConfig(), config["text"], where=where)
     sizes = replace(TowersConfig(text=text, dim=text.width), **{k: v for k, v in config.items() if k != "text"})
-    return Towers(sizes, vit.width, vit.patches, len(tokenizer), pad_id=tokenizer.pad_id)
-
-
-def _load_released(path: Path, heads: int | None) -> Encoder:
-    """An encoder from a file in one of MAE's layouts, with MAE's own normalisation."""
-    model, file = load_backbone(path, heads=heads)
-    channels = file.config.channels
-    if channels not in (1, 3):
-        raise CheckpointError(f"takes {channels} input channels", where=path, fix="Give an encoder of 1 or 3 channels")
-    size = file.config.image_size
-    imagenet, grey = Preprocessing(size=size), Preprocessing(size=size, channels=1, mean=(0.5,), std=(0.25,))
-    preprocessing = imagenet if channels == 3 else grey
-    origin = {"file": path.name, "sha256": file_digest(path), "layout": "MAE", "notes": list(file.report())}
-    return Encoder(model, preprocessing, origin)
+    local = model.config.local_width if isinstance(model, ResNet) else None
+    seen = model.config
+    return Towers(sizes, seen.width, seen.patches, len(tokenizer), pad_id=tokenizer.pad_id, local_width=local)
 
 
 def encoder_card(encoder: Encoder) -> str:
     """The model card: what it is, what it saw, what it is for."""
-    origin, architecture = encoder.origin, encoder.model.config
+    origin, sizes = encoder.origin, encoder.model.config
+    if isinstance(sizes, ResNetConfig):
+        what = f"ResNet, {sizes.depth} blocks, width {sizes.width}"
+    else:
+        what = f"Vision Transformer, {sizes.depth} blocks, width {sizes.width}, patch {sizes.patch_size}"
+    if encoder.towers is not None:
+        what += ", with a report encoder in the same space"
     rows = "\n".join(f"| {key} | {value} |" for key, value in origin.items() if not isinstance(value, dict | list))
     return f"""# Chest X-ray encoder
 
-Vision Transformer, {architecture.depth} blocks, width {architecture.width}, patch {architecture.patch_size}, \
-{architecture.image_size} px, {sum(p.numel() for p in encoder.model.parameters()):,} parameters.
+{what}, {sizes.image_size} px, {sum(p.numel() for p in encoder.model.parameters()):,} parameters.
 
 | | |
 |---|---|

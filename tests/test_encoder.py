@@ -11,6 +11,7 @@ import torch
 import hilum
 from hilum.encoder import Encoder, Pool
 from hilum.errors import CheckpointError
+from hilum.models.resnet import ResNet, ResNetConfig
 from hilum.models.text import TextConfig
 from hilum.models.towers import Towers, TowersConfig
 from hilum.models.vit import VisionTransformer, ViTConfig
@@ -123,3 +124,60 @@ def test_an_encoder_without_text_says_so(encoder: Encoder) -> None:
         encoder.embed_text(["No mass."])
     with pytest.raises(CheckpointError, match="no text tower"):
         encoder.project(torch.zeros(1, 1, 32, 32))
+
+
+@pytest.mark.parametrize("name", ["mrm", "maco", "mgca_vit"])
+def test_released_files_bring_their_own_pixels(name: str, shared: Path) -> None:
+    file = next((shared / "golden/checkpoints").glob(f"{name}.[pc][tk]*"))
+    golden = np.load(shared / f"golden/checkpoints/{name}.npz")
+    heads = 4 if name == "mgca_vit" else 3
+    released = hilum.load(file, heads=heads)
+    mean = 0.5 if name == "mgca_vit" else 0.4978
+    assert released.preprocessing.mean == (mean,) * 3
+    tokens = released.model.forward_features(torch.from_numpy(golden["in/imgs"]))
+    torch.testing.assert_close(tokens.detach(), torch.from_numpy(golden["out/tokens"]), rtol=1e-4, atol=1e-5)
+
+
+def test_a_released_text_tower_wants_its_tokenizer(shared: Path, tmp_path: Path) -> None:
+    file = shared / "golden/checkpoints/maco.pth"
+    golden = np.load(shared / "golden/checkpoints/maco.npz")
+    words = [f"word{number}" for number in range(56)]
+    (tmp_path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[MASK]", *words]) + "\n")
+    released = hilum.load(file, heads=3, tokenizer=tmp_path / "vocab.txt")
+    images = torch.from_numpy(golden["in/imgs"])
+    close = {"rtol": 1e-4, "atol": 1e-5}
+    torch.testing.assert_close(released.project(images), torch.from_numpy(golden["out/global_embedding"]), **close)
+    torch.testing.assert_close(
+        released.project_tokens(images), torch.from_numpy(golden["out/patch_embedding"]), **close
+    )
+
+    with pytest.raises(CheckpointError, match="no text tower"):
+        hilum.load(file, heads=3).embed_text(["word1"])
+    (tmp_path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[MASK]", "word1"]) + "\n")
+    with pytest.raises(CheckpointError, match="60 word pieces and the tokenizer has 5"):
+        hilum.load(file, heads=3, tokenizer=tmp_path / "vocab.txt")
+    with pytest.raises(CheckpointError, match="no text tower"):
+        hilum.load(shared / "golden/checkpoints/mrm.pth", heads=3, tokenizer=tmp_path / "vocab.txt")
+
+
+def test_a_resnet_is_an_encoder_too(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    sizes = ResNetConfig(image_size=32, enlarged=64, channels=1, stem=8, planes=2, blocks=(1, 1, 1, 1))
+    tokenizer = WordPiece.train(["There is a small left effusion."], vocab_size=60)
+    text = TextConfig(width=12, depth=1, heads=2, hidden=24, positions=16)
+    joint = TowersConfig(text=text, dim=6, hidden=8, head="mlp", image_pool="cls", text_pool="first", length=16)
+    towers = Towers(
+        joint, sizes.width, sizes.patches, len(tokenizer), pad_id=tokenizer.pad_id, local_width=sizes.local_width
+    )
+    record = Preprocessing(size=32, channels=1, mean=(0.5,), std=(0.25,))
+    encoder = Encoder(ResNet(sizes), record, {"method": "medim"}, towers=towers, tokenizer=tokenizer)
+    encoder.save(tmp_path / "encoder")
+    again = hilum.load(tmp_path / "encoder")
+    images = encoder.transform(film())[None]
+    assert torch.equal(again.embed(images), encoder.embed(images))
+    assert again.embed(images, pool="mean").shape == (1, 16 * 4)
+    assert again.project(images).shape == (1, 6)
+    assert again.project_tokens(images).shape == (1, 16, 6)
+    assert "ResNet" in (tmp_path / "encoder" / "README.md").read_text()
+    with pytest.raises(CheckpointError, match="no attention"):
+        again.attention(images)

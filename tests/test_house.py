@@ -27,7 +27,7 @@ ROOMS = [
     {"models"},
     {"losses"},
     {"methods", "heads", "baselines"},
-    {"optim", "distributed", "checkpoint", "encoder", "trainer"},
+    {"optim", "distributed", "checkpoint", "encoder", "released", "trainer"},
     {"results"},
     {"evaluation"},
     {"pretraining", "inspection", "checkup", "study", "side_by_side"},

@@ -7,7 +7,7 @@ trained.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,8 +22,14 @@ from hilum.evaluation.card import classifier_card
 from hilum.heads import HEADS
 from hilum.labels import Targets
 from hilum.lookup import lookup
+from hilum.models.backbone import (
+    Architecture,
+    Backbone,
+    architecture_from_json,
+    architecture_to_json,
+    build_backbone,
+)
 from hilum.models.fill import fill
-from hilum.models.vit import VisionTransformer, ViTConfig
 from hilum.schema import Preprocessing
 
 Mode = Literal["frozen", "finetune"]
@@ -50,7 +56,7 @@ class Record:
 class Classifier(nn.Module):
     """Normalised films (B, C, H, W) -> logits (B, K)."""
 
-    def __init__(self, backbone: VisionTransformer, head: nn.Module, *, pool: Pool, fc_norm: bool = False) -> None:
+    def __init__(self, backbone: Backbone, head: nn.Module, *, pool: Pool, fc_norm: bool = False) -> None:
         super().__init__()
         self.pool = pool
         self.backbone = backbone
@@ -87,27 +93,27 @@ class TrainedClassifier:
         return save_checkpoint(folder, self.model.state_dict(), self.describe(), card)
 
 
-def feature_width(architecture: ViTConfig, pool: Pool) -> int:
+def feature_width(architecture: Architecture, pool: Pool) -> int:
     """Features a film: D, or 2D for "cls+mean"."""
     return architecture.width * (2 if pool == "cls+mean" else 1)
 
 
-def describe(architecture: ViTConfig, preprocessing: Preprocessing, record: Record) -> dict[str, Any]:
+def describe(architecture: Architecture, preprocessing: Preprocessing, record: Record) -> dict[str, Any]:
     """config.json of a classifier."""
     return {
         "kind": "classifier",
-        "architecture": asdict(architecture),
+        "architecture": architecture_to_json(architecture),
         "preprocessing": preprocessing.to_json(),
         **to_json(record),
     }
 
 
-def build_classifier(architecture: ViTConfig, record: Record) -> Classifier:
+def build_classifier(architecture: Architecture, record: Record) -> Classifier:
     """The network of a record, with random weights."""
     factory = lookup(HEADS, record.head, kind="head")
     config = override(factory.Config(), record.head_config, where="head")
     head = factory(feature_width(architecture, record.pool), len(record.findings), config)
-    return Classifier(VisionTransformer(architecture), head, pool=record.pool, fc_norm=record.fc_norm)
+    return Classifier(build_backbone(architecture), head, pool=record.pool, fc_norm=record.fc_norm)
 
 
 def load_classifier(source: str | Path) -> TrainedClassifier:
@@ -130,17 +136,17 @@ def load_classifier(source: str | Path) -> TrainedClassifier:
         )
     weights, config = load_checkpoint(folder)
     record = _record(config)
-    architecture = override(ViTConfig(), config["architecture"], where=str(folder / CONFIG))
+    architecture = architecture_from_json(config["architecture"], where=str(folder / CONFIG))
     model = build_classifier(architecture, record)
     fill(model, weights, where=folder / WEIGHTS)
     return TrainedClassifier(model.eval(), Preprocessing.from_json(config["preprocessing"]), record)
 
 
-def random_backbone(architecture: ViTConfig, seed: int) -> VisionTransformer:
+def random_backbone(architecture: Architecture, seed: int) -> Backbone:
     """The same network from random weights, which pretraining must beat; the global generator is left alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return VisionTransformer(architecture)
+        return build_backbone(architecture)
 
 
 def _record(config: Mapping[str, Any]) -> Record:

@@ -31,6 +31,7 @@ from hilum.heads.grid import GridSettings, train_grid
 from hilum.heads.targets import probabilities, target_loss
 from hilum.labels import Targets
 from hilum.methods.method import Output
+from hilum.models.resnet import ResNetConfig
 from hilum.schema import IMAGE, LABELS, Preprocessing
 from hilum.transforms.image import normalise
 from hilum.transforms.views import FineTuneViews
@@ -122,9 +123,15 @@ def fine_tune_method(encoder: Encoder, record: Record, config: Config, *, seed: 
         record: findings, pooling, head; `fc_norm` replaces the encoder's final norm by a fresh one.
         config: drop-path and so on.
         seed: of the head's start.
+
+    Raises:
+        ConfigError: the encoder is a ResNet, which MAE's recipe of layers and drop-path does not fit.
     """
-    has_norm = encoder.model.config.final_norm and not record.fc_norm
-    architecture = replace(encoder.model.config, drop_path=config.drop_path, final_norm=has_norm)
+    sizes = encoder.model.config
+    if isinstance(sizes, ResNetConfig):
+        raise ConfigError("fine-tuning takes a Vision Transformer, not a ResNet", where="--mode", fix="Use frozen")
+    has_norm = sizes.final_norm and not record.fc_norm
+    architecture = replace(sizes, drop_path=config.drop_path, final_norm=has_norm)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         classifier = build_classifier(architecture, record)

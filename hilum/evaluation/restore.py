@@ -216,7 +216,7 @@ def _examples(
     rows = np.random.default_rng(options.seed).permutation(len(records))
     _, first = np.unique(records.patients[rows], return_index=True)
     chosen = np.sort(rows[np.sort(first)][: options.examples])
-    if not len(chosen) or method.decoder is None:
+    if not len(chosen):
         return []
     wanted, found, start = set(chosen.tolist()), [], 0
     for batch in masked_batches(method, records.manifest, records.reports, runner, seed=options.seed):

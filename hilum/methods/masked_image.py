@@ -142,12 +142,16 @@ class MaskedImage:
 
     @torch.no_grad()
     def pictures(
-        self, decoder: MaskedDecoder, encoded: Encoded, preprocessing: Preprocessing, latent: Tensor | None = None
+        self,
+        decoder: MaskedDecoder | None,
+        encoded: Encoded,
+        preprocessing: Preprocessing,
+        latent: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Pictures for people: what was there, what was seen, what the model drew.
 
         With `norm_pix` a prediction knows neither brightness nor contrast of its patch; both are borrowed
-        from the original, so these pictures look better than the model knows.
+        from the original, so these pictures look better than the model knows. Without a decoder nothing is drawn.
 
         Returns:
             `original`, `masked` (hidden patches mid-grey), `reconstructed` (visible patches as they were; all
@@ -155,18 +159,17 @@ class MaskedImage:
         """
         patch_size = self.scale * self.patch_size
         order = encoded.order
-        predicted = decoder.predict_all(encoded.latent if latent is None else latent, order).float()
         pixels = target_patches(encoded.images, patch_size)
-        if self.norm_pix:
-            mean, deviation = patch_statistics(pixels)
-            predicted = predicted * deviation + mean
         hidden = torch.ones_like(order, dtype=torch.bool).scatter(1, order[:, : encoded.visible], False)[..., None]
-        drawn = hidden if self.mask_ratio > 0 else torch.ones_like(hidden)
-        rows = {
-            "original": pixels,
-            "masked": pixels.masked_fill(hidden, 0.0),
-            "reconstructed": torch.where(drawn, predicted, pixels),
-        }
+        seen = pixels.masked_fill(hidden, 0.0)
+        rows = {"original": pixels, "masked": seen, "reconstructed": seen}
+        if decoder is not None:
+            predicted = decoder.predict_all(encoded.latent if latent is None else latent, order).float()
+            if self.norm_pix:
+                mean, deviation = patch_statistics(pixels)
+                predicted = predicted * deviation + mean
+            drawn = hidden if self.mask_ratio > 0 else torch.ones_like(hidden)
+            rows["reconstructed"] = torch.where(drawn, predicted, pixels)
         grid = grid_of(encoded.images, patch_size)
         return {
             name: denormalise(unpatchify(values, patch_size, grid), preprocessing).clamp(0, 1)

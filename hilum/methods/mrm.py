@@ -338,13 +338,7 @@ class MRM(nn.Module):
 
     @torch.no_grad()
     def reconstruct(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """Pictures for people, `original`, `masked` and `reconstructed`: see `MaskedImage.pictures`.
-
-        Raises:
-            ConfigError: this model was trained without an image decoder.
-        """
-        if self.decoder is None:
-            raise ConfigError("a model trained with image_loss=false draws no films", where="mrm")
+        """Pictures for people, `original`, `masked` and `reconstructed`: see `MaskedImage.pictures`."""
         encoded = self.encode(batch)
         latent = self._with_words(encoded, batch)
         return self.config.image.pictures(self.decoder, encoded, self.preprocessing, latent)

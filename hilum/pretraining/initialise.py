@@ -10,6 +10,7 @@ from hilum.encoder import load
 from hilum.errors import CheckpointError
 from hilum.models.fill import fill
 from hilum.models.positions import resize_table
+from hilum.models.vit import VisionTransformer
 
 
 def initialise_from(method: Any, source: str) -> tuple[str, ...]:
@@ -27,7 +28,7 @@ def initialise_from(method: Any, source: str) -> tuple[str, ...]:
         return (f"start from {path.name}, sha256 {ckpt.file_digest(path)}", *lines)
     encoder = load(path)
     weights, backbone = encoder.model.state_dict(), method.backbone
-    if "pos_embed" in weights:
+    if isinstance(encoder.model, VisionTransformer) and isinstance(backbone, VisionTransformer):
         weights["pos_embed"] = resize_table(
             weights["pos_embed"],
             encoder.model.config.grid,
