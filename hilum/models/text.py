@@ -8,6 +8,8 @@ vector) and word vectors as sums of their pieces (MedIM).
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -104,20 +106,33 @@ class ReportEncoder(nn.Module):
         if added is not None:
             x = x + added
         visible = mask[:, None, None, :].to(torch.bool)
-        *first, last = self.bert.encoder.layer
-        for layer in first:
-            x = layer(x, visible)
-        attention = None
-        if attentions:
-            attention = _attention(last, x, visible)
-        x = last(x, visible)
+        seen: list[Tensor] = []
+        with _watching(self.bert.encoder.layer[-1], visible, seen) if attentions else nullcontext():
+            for layer in self.bert.encoder.layer:
+                x = layer(x, visible)
         pooled = self.bert.pooler(x) if self.bert.pooler is not None else None
-        return TextFeatures(x, pooled, attention)
+        return TextFeatures(x, pooled, seen[0] if seen else None)
 
 
-def _attention(layer: nn.Module, x: Tensor, visible: Tensor) -> Tensor:
-    """Attention weights (B, heads, T, T) of one BERT layer on its input."""
-    own: Any = layer.attention.self  # type: ignore[union-attr]
+@contextmanager
+def _watching(layer: nn.Module, visible: Tensor, seen: list[Tensor]) -> Iterator[None]:
+    """Have a BERT layer leave its attention weights (B, heads, T, T) in `seen`.
+
+    They are computed inside its forward pass, where a sharded layer's weights are whole.
+    """
+
+    def watch(own: Any, given: tuple[Tensor, ...], _: Any) -> None:
+        seen.append(_attention(own, given[0], visible))
+
+    handle = layer.attention.self.register_forward_hook(watch)  # type: ignore[union-attr]
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _attention(own: Any, x: Tensor, visible: Tensor) -> Tensor:
+    """Attention weights (B, heads, T, T) of a BERT self-attention on its input."""
     shape = (*x.shape[:2], own.num_attention_heads, own.attention_head_size)
     query, key = (part(x).view(shape).transpose(1, 2) for part in (own.query, own.key))
     scores = (query @ key.transpose(-1, -2)) / own.attention_head_size**0.5

@@ -283,6 +283,20 @@ def test_masks_follow_the_words_and_films_without_terms_are_masked_at_random() -
     assert hidden[3] == int(16 * (1 - 0.9))  # a tenth of all cells, whatever the ratio
 
 
+def test_pictures_of_a_sheet() -> None:
+    for config in (SMALL, RESNET_SMALL, replace(SMALL, kwm=False), replace(SMALL, kwm=False, sdm=False)):
+        model, batch = built(config).eval(), batch_of(config)
+        del batch[HAS_REPORT], batch[REPORT_GROUP]  # a sheet has views alone
+        pictures = model.reconstruct(batch)
+        side = 32 if config.model == "resnet50" else 16
+        assert {tuple(picture.shape) for picture in pictures.values()} == {(8, 1, side, side)}
+        for picture in pictures.values():
+            assert picture.min() >= -1e-6
+            assert picture.max() <= 1 + 1e-6
+        grey = ((pictures["masked"] == 0.5) & (pictures["original"] != 0.5)).float().mean()
+        assert float(grey) == pytest.approx(0.5 if config.restores else 0.0, abs=0.05)
+
+
 def test_hidden_cells_do_not_reach_the_decoder() -> None:
     for value in ("zero", "learned"):
         model = built(override(SMALL, {"mask_value": value}, where="test")).eval()

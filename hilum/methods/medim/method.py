@@ -202,6 +202,23 @@ class MedIM(nn.Module):
         drawn = self._draw(film, masks) if masks else {}
         return {head: (masks[head], drawing.tanh()) for head, drawing in drawn.items()}
 
+    @torch.no_grad()
+    def reconstruct(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Pictures for people: `original`, `masked` (hidden cells mid-grey) and `reconstructed` whole from the rest.
+
+        Of the first mask there is (terms before a sentence); each (B, C, H, W) in [0, 1]. Without restoration all three
+        are the film.
+        """
+        told = {**batch, HAS_REPORT: batch[PIECE_WORDS].amax(1) >= 0}
+        pixels = self._film(told).pixels / 2 + 0.5
+        restored = self.restore(told)
+        if not restored:
+            return dict.fromkeys(("original", "masked", "reconstructed"), pixels)
+        mask, drawn = restored[self.config.restores[0]]
+        hidden = mask.hidden.float().reshape(-1, 1, *self.backbone.config.grid)
+        hidden = F.interpolate(hidden, size=pixels.shape[-2:], mode="nearest").bool()
+        return {"original": pixels, "masked": pixels.masked_fill(hidden, 0.5), "reconstructed": drawn / 2 + 0.5}
+
     def _film(self, batch: Mapping[str, Any]) -> Film:
         images = normalise(batch[IMAGE], self.preprocessing)
         if isinstance(self.backbone, ResNet):
