@@ -25,6 +25,7 @@ from hilum.evaluation.judge import judge
 from hilum.evaluation.run import run_adaptation
 from hilum.labels import nested_fraction
 from hilum.manifest import Manifest
+from hilum.methods import reads_reports
 from hilum.metrics.bootstrap import Bootstrap, bootstrap, difference
 from hilum.metrics.estimate import interval_text
 from hilum.metrics.over_runs import mean_over_runs, spread
@@ -46,6 +47,7 @@ class Contest:
     seeds: tuple[int, ...] = (0, 1, 2)
     preset: str = "phantom"
     training: Mapping[str, Any] = field(default_factory=dict)  # arguments of hilum.pretrain, the same for all
+    reading: Mapping[str, Any] = field(default_factory=dict)  # more of them for the methods that read reports
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # --set of single methods
     labels: tuple[str, ...] = ()  # findings to probe; () takes those with enough positives in the share
     fraction: float = 0.01  # of the training patients' labels
@@ -88,7 +90,7 @@ def train_all(contest: Contest, out: Path, say: Say) -> None:
                 preset=contest.preset,
                 seed=seed,
                 resume=resume,
-                **{**contest.training, "set": own},
+                **{**contest.training, **(contest.reading if reads_reports(method) else {}), "set": own},
             )
 
 

@@ -24,7 +24,7 @@ OPTIMISATION: Final[dict[str, dict[str, Any]]] = {
     "paper": {"epochs": 30.0, "warmup": 2 / 30, "batch_size": 512, "lr": 4.5e-4},
     "released": {"epochs": 51.0, "warmup": 2 / 51, "batch_size": 4096, "micro_batch": 512, "lr": 2.5e-4},
 }
-PHANTOM: Final[dict[str, Any]] = {"epochs": 20.0, "warmup": 0.1, "batch_size": 48, "lr": 1e-3, "vocabulary": 2000}
+PHANTOM: Final[dict[str, Any]] = {"epochs": 40.0, "warmup": 0.1, "batch_size": 48, "lr": 1e-3, "vocabulary": 2000}
 PARTS: Final[dict[str, dict[str, Any]]] = {  # the rows of table 5, as options of the method
     "mae": {"contrast": "none"},
     "clip": {"contrast": "clip"},

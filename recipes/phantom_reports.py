@@ -1,7 +1,7 @@
 """MAE, MRM, MaCo and MedIM side by side on synthetic films: what do reports buy?
 
 Paper: https://arxiv.org/abs/2111.06377 (MAE), https://arxiv.org/abs/2301.13155 (MRM), https://arxiv.org/abs/2309.05904
-    (MaCo), https://arxiv.org/abs/2307.05314 (MedIM); the films and reports are the phantom's (docs/phantom.md).
+    (MaCo), https://doi.org/10.1007/978-3-031-43907-0_2 (MedIM); films and reports are the phantom's (docs/phantom.md).
 Command: python recipes/phantom_reports.py --out RUNS [--patients 30000] [--epochs 2] [--seeds 0,1,2]
 Hardware: 2 CPU cores, 24 GiB; two calls with different --seeds and the same --out share the work.
 Hours: see docs/phantom_reports.md.

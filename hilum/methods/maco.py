@@ -40,7 +40,7 @@ from hilum.losses.contrastive import (
 from hilum.losses.gather import gather
 from hilum.methods.clock import StageClock
 from hilum.methods.maco_start import start_from_file, start_text_from_folder
-from hilum.methods.masked_image import Encoded, MaskedImage, MaskedViews
+from hilum.methods.masked_image import Encoded, MaskedImage, MaskedViews, normalised_films
 from hilum.methods.method import Output
 from hilum.models.initialise import initialise
 from hilum.models.text import TextConfig
@@ -48,7 +48,6 @@ from hilum.models.towers import Towers, TowersConfig
 from hilum.models.vit import VisionTransformer, ViTConfig, vit_config
 from hilum.schema import HAS_REPORT, IMAGE, MASK_NOISE, REPORT_GROUP, TOKEN_MASK, TOKENS, Preprocessing
 from hilum.transforms.affine import AffineViews
-from hilum.transforms.image import normalise
 from hilum.transforms.text import PREPARATIONS, WordPiece
 
 Contrast = Literal["none", "clip", "released", "paper"]
@@ -183,7 +182,9 @@ PRESETS: Final[dict[str, Config]] = {
         decoder_depth=2,
         decoder_heads=4,
         target_scale=1,
-        text=TextConfig(width=192, depth=2, heads=3, hidden=768),
+        text=TextConfig(width=128, depth=2, heads=4, hidden=512, positions=64),
+        length=64,
+        temperature=0.1,  # from random weights a sharper start first teaches all vectors to be alike
     ),
 }
 
@@ -336,7 +337,8 @@ class MaCo(nn.Module):
         return self.config.image.pictures(self.decoder, self._encode(batch), self.preprocessing)
 
     def _encode(self, batch: Mapping[str, Any]) -> Encoded:
-        return self.config.image.encode(self.backbone, normalise(batch[IMAGE], self.preprocessing), batch[MASK_NOISE])
+        images = normalised_films(batch[IMAGE], self.preprocessing)
+        return self.config.image.encode(self.backbone, images, batch[MASK_NOISE])
 
     def _contrast(self, towers: Towers, encoded: Encoded, batch: Mapping[str, Any]) -> Tensor:
         """The contrast of the global batch, the same on every device."""
