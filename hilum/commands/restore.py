@@ -13,6 +13,7 @@ def restore(
     split: Literal["train", "val", "test"] = "test",
     views: tuple[str, ...] = (),
     report_alone: str | None = None,
+    mask_ratio: float | None = None,
     terms: str | None = None,
     reference: int = 2000,
     examples: int = 4,
@@ -31,6 +32,7 @@ def restore(
         split: whose films and reports are hidden and restored.
         views: only films with these view positions, e.g. PA,AP.
         report_alone: a second run to compare with, trained with --set.image_vector_on=none and the same tokenizer.
+        mask_ratio: share of the film's patches that are hidden; default the run's own, 0 shows the whole film.
         terms: word list whose words are also counted apart; default our own of anatomy, findings, devices and places.
         reference: training films, at most, whose mean vector stands for no film in particular.
         examples: restored records to show; 0 for none.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import copy
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ class Restoration:
 
     split: Split = "test"
     views: tuple[str, ...] = ()
+    mask_ratio: float | None = None  # share of hidden patches; None is the run's own
     terms: str | None = None  # a word list; None is our own
     reference: int = 2000  # training films, at most, whose mean stands for "no film in particular"
     examples: int = 4  # films on the sheet
@@ -88,6 +90,9 @@ def run_restoration(
     RunFolder(out)  # refuses a folder with something in it
     terms = Terms.english() if options.terms is None else Terms.read(options.terms)
     _check(method, report_alone)
+    if options.mask_ratio is not None:
+        method = copy.copy(method)  # the same weights under another rule
+        method.config = replace(method.config, mask_ratio=options.mask_ratio)
     everything = Manifest.read(data)
     manifest, reports, silent = _with_reports(films_to_read(everything, options.split, options.views), method)
     for model in (method, report_alone):
@@ -195,7 +200,7 @@ def _notes(options: Restoration, report_alone: MRM | None) -> list[str]:
 def _context(
     method: MRM, data: str, manifest: Manifest, options: Restoration, command: str, source: str
 ) -> dict[str, Any]:
-    chosen = {name: value for name, value in asdict(options).items() if name not in ("draws", "seed")}
+    chosen = {name: value for name, value in asdict(options).items() if name not in ("draws", "seed", "mask_ratio")}
     return {
         "title": f"Restored records of the {options.split} split of {Path(data).resolve().name}",
         "run": source,

@@ -104,6 +104,19 @@ def test_without_a_second_run_the_page_says_what_stands_in(reported_data: Path, 
     assert not (tmp_path / "a/restored.png").exists()
 
 
+def test_the_whole_film_may_be_shown(reported_data: Path, method: MRM, tmp_path: Path) -> None:
+    made = {}
+    for ratio in (None, 0.0):
+        options = Restoration(draws=10, examples=1, mask_ratio=ratio)
+        made[ratio] = run_restoration(method, str(reported_data), str(tmp_path / str(ratio)), options, runner=RUNNER)
+    assert made[None]["context"]["hidden_of_the_film"] == method.config.mask_ratio == 0.5
+    assert made[0.0]["context"]["hidden_of_the_film"] == 0.0
+    words = [pd.read_parquet(tmp_path / str(ratio) / "words.parquet") for ratio in (None, 0.0)]
+    assert words[0]["truth"].equals(words[1]["truth"])  # the same words are hidden
+    pictures = [(tmp_path / str(ratio) / "restored.png").read_bytes() for ratio in (None, 0.0)]
+    assert pictures[0] != pictures[1]
+
+
 def test_a_second_run_must_be_comparable(reported_data: Path, method: MRM, tmp_path: Path) -> None:
     def refused(other: MRM, message: str) -> None:
         with pytest.raises(ConfigError, match=message):
