@@ -19,7 +19,15 @@ from hilum.errors import ConfigError
 from hilum.losses.gather import rank, world
 from hilum.methods.medim import PRESETS, VARIANTS, Config, MedIM
 from hilum.methods.medim.method import Film, Report
-from hilum.methods.medim.views import PIECE_WORDS, SENTENCE_WORDS, TERM_WORDS, MedIMViews, draw_sentence, pad_square
+from hilum.methods.medim.views import (
+    PIECE_WORDS,
+    SENTENCE_WORDS,
+    TERM_WORDS,
+    MedIMViews,
+    draw_sentence,
+    draw_some,
+    pad_square,
+)
 from hilum.methods.method import Output, ReportViews
 from hilum.models.resnet import ResNet
 from hilum.models.text import TextConfig
@@ -52,6 +60,7 @@ SMALL = Config(
     prototypes=6,
     decoder=(8, 6),
     length=48,
+    sentences="all",
 )
 RESNET = {"enlarged": 32, "stem": 4, "planes": 2, "blocks": [1, 1, 1, 1]}
 RESNET_SMALL = replace(SMALL, model="resnet50", resnet=RESNET, decoder=(8, 6, 4, 4))
@@ -183,6 +192,20 @@ def test_a_report_without_words_or_beyond_the_room() -> None:
     sample = views(film, np.random.default_rng(0), "The heart is enlarged here. " * 2000)
     assert int(sample[TOKEN_MASK].sum()) == SMALL.length
     assert sample[SENTENCE_WORDS].sum() in (3, 4, 5)
+
+
+def test_some_sentences_are_whole_and_in_order() -> None:
+    words, sentences = [*"abcdefg"], [0, 0, 1, 2, 2, 2, 3]
+    drawn = [draw_some(words, sentences, np.random.default_rng(seed)) for seed in range(400)]
+    counts = np.bincount([len(set(numbers)) for _, numbers in drawn], minlength=5)[1:]
+    assert counts.min() > 70  # one, two, three or all four alike
+    for kept, numbers in drawn:
+        assert kept == [word for word, number in zip(words, sentences, strict=True) if number in set(numbers)]
+        assert numbers == sorted(numbers)
+    views = MedIMViews(replace(SMALL, sentences="some"), WORDS, 16)
+    film = np.zeros((20, 20), dtype=np.uint8)
+    lengths = {int(views(film, np.random.default_rng(s), REPORTS[0])[PIECE_WORDS].max()) + 1 for s in range(60)}
+    assert lengths == {2, 4, 6, 7, 9, 11, 13}
 
 
 def test_the_sentence_drawn() -> None:
@@ -371,7 +394,17 @@ def test_paper_and_code_differ_where_the_sheet_says() -> None:
     hilum, released = asdict(PRESETS["medim"]), asdict(variant("released", PRESETS["medim"]))
     assert {key for key in hilum if hilum[key] != released[key]} == {
         *("selection", "restore_weight", "term_rule", "word_rule", "padded_words", "per_device"),
-        *("skip_twins", "without_terms", "framing", "crop", "jitter", "blur_chance", "preparation", "text"),
+        *(
+            "skip_twins",
+            "without_terms",
+            "sentences",
+            "framing",
+            "crop",
+            "jitter",
+            "blur_chance",
+            "preparation",
+            "text",
+        ),
     }
 
 

@@ -23,6 +23,7 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "mask_value": ("zero", "learned"),
     "restored": ("all", "hidden"),
     "preparation": ("tidy", "medim"),
+    "sentences": ("some", "all"),
     "term_rule": ("phrases", "released"),
     "word_rule": ("whole", "released"),
     "framing": ("squeeze", "pad"),
@@ -82,6 +83,7 @@ class Config:
     sections: tuple[str, ...] = ("impression", "findings")  # names of transforms.text sections, in this order
     missing_reports: Literal["drop", "keep"] = "drop"  # keep: such films learn to restore random cells
     preparation: Literal["tidy", "medim"] = "tidy"  # true sentences, or cut at every full stop and ASCII only
+    sentences: Literal["some", "all"] = "some"  # some: a random number of them, so that one alone means something too
     term_rule: Literal["phrases", "released"] = "phrases"  # terms of several words and plurals, or single words
     term_list: str = ""  # a word list of the user's (MeSH); ours where blank
     word_rule: Literal["whole", "released"] = "whole"  # how pieces become words; see models.report_words
@@ -192,6 +194,7 @@ _AS_RELEASED: Final[Mapping[str, Any]] = {  # by the released command line, whic
     "jitter": 0.4,
     "blur_chance": 0.5,
     "preparation": "medim",
+    "sentences": "all",
     "term_rule": "released",
     "word_rule": "released",
     "padded_words": True,

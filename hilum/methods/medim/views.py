@@ -81,6 +81,8 @@ class MedIMViews:
     def read(self, text: str, rng: np.random.Generator) -> dict[str, Tensor]:
         """A report as word pieces, with its terms and one sentence marked, by word."""
         words, sentences = (prepare_medim if self.config.preparation == "medim" else prepare_tidy)(text)
+        if self.config.sentences == "some" and words:
+            words, sentences = draw_some(words, sentences, rng)
         pieces = self.tokenizer.encode(words, self.config.length)
         kept = int(pieces.words.max()) + 1
         marked = np.zeros((2, self.config.length), dtype=bool)
@@ -93,6 +95,20 @@ class MedIMViews:
             TERM_WORDS: torch.from_numpy(marked[0]),
             SENTENCE_WORDS: torch.from_numpy(marked[1]),
         }
+
+
+def draw_some(words: list[str], sentences: list[int], rng: np.random.Generator) -> tuple[list[str], list[int]]:
+    """The words of a random number of sentences, from one to all alike, in their order.
+
+    Args:
+        words: W words.
+        sentences: number of the sentence of each, from 0 without gaps.
+        rng: draws how many, then which.
+    """
+    count = sentences[-1] + 1
+    kept = set(rng.permutation(count)[: int(rng.integers(1, count + 1))].tolist())
+    chosen = [place for place, sentence in enumerate(sentences) if sentence in kept]
+    return [words[place] for place in chosen], [sentences[place] for place in chosen]
 
 
 def draw_sentence(sentences: npt.NDArray[np.int64], draw: float) -> npt.NDArray[np.bool_]:
