@@ -184,7 +184,7 @@ PRESETS: Final[dict[str, Config]] = {
         target_scale=1,
         text=TextConfig(width=128, depth=2, heads=4, hidden=512, positions=64),
         length=64,
-        temperature=0.1,  # from random weights a sharper start first teaches all vectors to be alike
+        temperature=0.1,  # from random weights a sharper start costs its first steps (docs/methods/maco.md)
     ),
 }
 
