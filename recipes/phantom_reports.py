@@ -21,14 +21,6 @@ SMALL = {"width": 96, "heads": 3, "depth": 4}  # one backbone for all: on two co
 
 TEXT = {"width": 96, "depth": 2, "heads": 3, "hidden": 384}
 READERS = {  # what each makes of its budget on two cores; chosen on films of another seed, never on these
-    "maco": {
-        "text": TEXT,
-        "length": 64,
-        "temperature": 0.1,
-        "decoder_width": 64,
-        "decoder_depth": 1,
-        "decoder_heads": 2,
-    },
     "medim": {"text": TEXT, "hidden": 128, "decoder": [32, 24, 16, 8]},
 }
 JUDGED = {"val": 700, "test": 1300}  # patients; a fifth of what is drawn would take hours to judge a dozen encoders on
