@@ -4,8 +4,9 @@ Paper: MGCA https://arxiv.org/abs/2210.06044, section 3.3 (cross-modal token ali
     https://doi.org/10.1007/978-3-031-43907-0_2, takes it over. Facts checked against HKU-MedAI/MGCA at 680fe4a, nothing
     copied.
 Departures: none in value; the code's loop over films is one masked sort. Padded words need not compete with real ones.
+`region_alignment` is ours.
 
-A film's loss knows no other film, so losses come per film and the caller takes the mean over all devices.
+A film's token loss knows no other film, so these come per film and the caller takes the mean over all devices.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from hilum.losses.contrastive import Contrast
 
 
 def token_alignment(
@@ -113,3 +116,59 @@ def _recognition(tokens: Tensor, contexts: Tensor, weights: Tensor, competing: T
     forth = scores.masked_fill(absent[:, None], -torch.inf).logsumexp(2) - own
     back = scores.masked_fill(absent[:, :, None], -torch.inf).logsumexp(1) - own
     return (weights * (forth + back)).sum(1) / 2
+
+
+def region_alignment(
+    words: Tensor,
+    patches: Tensor,
+    real: Tensor,
+    word_weights: Tensor,
+    patch_weights: Tensor | None,
+    *,
+    groups: Tensor | None = None,
+    temperature: float = 0.1,
+) -> Tensor:
+    """Ours: films and reports contrasted by how well the words of one find regions of the other.
+
+    In `token_alignment` a word competes with the other words of its own report, and a text encoder that knows positions
+    solves that by counting: the third word looks where third words look, whatever it says. Here words keep their
+    regions but films compete, so only what is on a film helps. A word's score on a film is the mean of its similarities
+    under softmax(similarity / temperature) over patches, a report's score the weighted mean over its words; patches
+    score reports likewise. Both are contrasted over the batch like global vectors.
+
+    Args:
+        words: (B, W, E) unit vectors of the reports of the global batch.
+        patches: (B, P, E) unit vectors of their films.
+        real: (B, W) bool, at least one a report.
+        word_weights: (B, W), see `token_alignment`.
+        patch_weights: (B, P), see `token_alignment`.
+        groups: (B,) int64; items of the same group are no negatives of each other. None: all are.
+        temperature: of attention and of the contrast.
+
+    Returns:
+        Scalar in float32 or better: word side plus patch side, each the mean of both directions; zero of no film.
+    """
+    exact = torch.promote_types(words.dtype, torch.float32)
+    with torch.autocast(words.device.type, enabled=False):
+        words, patches = words.to(exact), patches.to(exact)
+        if not len(words):
+            return (words.sum() + patches.sum()) * 0.0
+        similar = torch.einsum("fpe,rwe->frwp", patches, words)  # film, report, word, patch
+        of_words = ((similar / temperature).softmax(3) * similar).sum(3)
+        silent = ~real[None, :, :, None]
+        of_patches = ((similar / temperature).masked_fill(silent, -torch.inf).softmax(2) * similar).sum(2)
+        spoken = token_weights(word_weights.to(exact), real)
+        importance = torch.ones_like(patches[..., 0]) if patch_weights is None else patch_weights.to(exact)
+        seen = token_weights(importance, torch.ones_like(importance, dtype=torch.bool))
+        scores = (torch.einsum("frw,rw->fr", of_words, spoken), torch.einsum("frp,fp->fr", of_patches, seen))
+        apart = None if groups is None else _apart(groups)
+        gain = torch.ones(1, dtype=exact, device=words.device) / temperature
+        losses = [
+            Contrast(score, apart, None).losses(gain, back=back).mean() for score in scores for back in (False, True)
+        ]
+        return torch.stack(losses).sum() / 2
+
+
+def _apart(groups: Tensor) -> Tensor:
+    """Where two items may be told apart: (B, B) bool, the diagonal always."""
+    return (groups[:, None] != groups[None]) | torch.eye(len(groups), dtype=torch.bool, device=groups.device)

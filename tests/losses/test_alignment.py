@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hilum.losses.alignment import masked_quantile, token_alignment, token_weights
+from hilum.losses.alignment import masked_quantile, region_alignment, token_alignment, token_weights
 from hilum.losses.contrastive import clip_contrast
 from hilum.losses.prototype import prototype_alignment, sinkhorn
 from tests.oracles import medim as oracle
@@ -117,3 +117,34 @@ def test_weights_are_clipped_and_sum_to_one() -> None:
     assert got[0, 0] == 0
     torch.testing.assert_close(got[0], torch.tensor(oracle.clipped_weights(weights[0].tolist()), dtype=torch.float32))
     assert not got[1].any()
+
+
+def test_regions_equal_the_loops_with_gradients() -> None:
+    torch.manual_seed(2)
+    counts, groups = [3, 1, 4, 2], torch.tensor([0, 1, 0, 2])
+    words, patches = (F.normalize(torch.randn(4, n, 3, dtype=torch.float64), dim=2) for n in (5, 6))
+    weights = torch.rand(4, 5, dtype=torch.float64)
+    real = torch.arange(5) < torch.tensor(counts)[:, None]
+    ours = [words.clone().requires_grad_(), patches.clone().requires_grad_()]
+    slow = [words.clone().requires_grad_(), patches.clone().requires_grad_()]
+    got = region_alignment(*ours, real, weights, None, groups=groups, temperature=0.2)  # type: ignore[call-arg, arg-type]
+    told = [slow[0][report, :count] for report, count in enumerate(counts)]
+    want = oracle.region_loss(
+        told, slow[1], [weights[r, :count].tolist() for r, count in enumerate(counts)], groups.tolist(), 0.2
+    )
+    torch.testing.assert_close(got, want)
+    got.backward()
+    want.backward()
+    for left, right in zip(ours, slow, strict=True):
+        torch.testing.assert_close(left.grad, right.grad)
+
+
+def test_regions_cannot_be_found_by_counting_words() -> None:
+    """Words that say their place in the report, and patches that say theirs on the film, satisfy MGCA's loss alone."""
+    places = torch.eye(6)[None].expand(8, -1, -1)
+    real, alike = torch.ones(8, 6, dtype=torch.bool), torch.ones(8, 6)
+    counted = token_alignment(places, places, real, alike, None, temperature=0.05)
+    assert all(float(loss.max()) < 1e-3 for loss in counted)
+    regions = region_alignment(places, places, real, alike, None, temperature=0.05)
+    torch.testing.assert_close(regions, torch.tensor(2 * 8.0).log() * 2 - torch.tensor(2.0).log() * 2)
+    assert region_alignment(places[:0], places[:0], real[:0], alike[:0], None) == 0

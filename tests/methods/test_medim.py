@@ -395,6 +395,7 @@ def test_paper_and_code_differ_where_the_sheet_says() -> None:
     assert {key for key in hilum if hilum[key] != released[key]} == {
         *("selection", "restore_weight", "term_rule", "word_rule", "padded_words", "per_device"),
         *(
+            "local",
             "skip_twins",
             "without_terms",
             "sentences",
@@ -459,7 +460,12 @@ def test_full_sizes() -> None:
 
 # --- devices --------------------------------------------------------------------------------------------------------
 
-DEVICES = {"vit": SMALL, "resnet": RESNET_SMALL, "paper": variant("paper", skip_twins=True)}
+DEVICES = {
+    "vit": SMALL,
+    "words": replace(SMALL, local="words"),
+    "resnet": RESNET_SMALL,
+    "paper": variant("paper", skip_twins=True),
+}
 
 
 def stepped() -> dict[str, Tensor]:

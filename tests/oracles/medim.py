@@ -91,3 +91,34 @@ def attention(words: Tensor, patches: Tensor, chosen: list[bool], temperature: f
         if wanted:
             total += torch.stack(softmax([(word * patch).sum() / temperature for patch in patches]))
     return total
+
+
+def region_loss(
+    words: list[Tensor], patches: Tensor, word_weights: list[list[float]], groups: list[int], temperature: float
+) -> Tensor:
+    """Reports (each (W, E), all words real), films (B, P, E), patches weighing alike: scores of pairs, contrasted."""
+    films = len(words)
+    scores = [[[patches.new_zeros(())] * films for _ in range(films)] for _ in range(2)]
+    for film in range(films):
+        for report in range(films):
+            told = clipped_weights(word_weights[report])
+            pairs = [[(word * patch).sum() for patch in patches[film]] for word in words[report]]
+            score = patches.new_zeros(())
+            for weight, row in zip(told, pairs, strict=True):
+                looks = softmax([value / temperature for value in row])
+                score = score + weight * sum(look * value for look, value in zip(looks, row, strict=True))
+            scores[0][film][report] = score
+            score = patches.new_zeros(())
+            for column in zip(*pairs, strict=True):
+                looks = softmax([value / temperature for value in column])
+                score = score + sum(look * value for look, value in zip(looks, column, strict=True)) / len(
+                    patches[film]
+                )
+            scores[1][film][report] = score
+    loss = patches.new_zeros(())
+    for table in scores:
+        for one in range(films):
+            others = [k for k in range(films) if k == one or groups[k] != groups[one]]
+            for row in ([table[one][k] for k in others], [table[k][one] for k in others]):
+                loss = loss - softmax([value / temperature for value in row])[others.index(one)].log() / films / 2
+    return loss

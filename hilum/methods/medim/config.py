@@ -17,6 +17,7 @@ from hilum.models.vit import VIT_SIZES, ViTConfig, vit_config
 
 RESNET: Final = "resnet50"
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
+    "local": ("words", "films"),
     "model": (*VIT_SIZES, RESNET),
     "selection": SELECTIONS,
     "without_terms": ("random", "as_selected"),
@@ -51,6 +52,7 @@ class Config:
     ita_weight: float = 1.0  # films against reports
     local_weight: float = 1.0  # words against patches
     proto_weight: float = 1.0  # prototypes
+    local: Literal["words", "films"] = "films"  # who competes: the report's words (MGCA) or the batch's films (ours)
     temperature: float = 0.07  # of films against reports
     local_temperature: float = 0.1  # of words against patches
     proto_temperature: float = 0.2
@@ -183,6 +185,7 @@ PRESETS: Final[dict[str, Config]] = {
 }
 
 _AS_RELEASED: Final[Mapping[str, Any]] = {  # by the released command line, which overrides the code's own defaults
+    "local": "words",
     "skip_twins": False,
     "per_device": True,
     "selection": "diverse",

@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hilum.losses.alignment import token_alignment
+from hilum.losses.alignment import region_alignment, token_alignment
 from hilum.losses.contrastive import clip_contrast
 from hilum.losses.gather import gather, total, world
 from hilum.losses.prototype import prototype_alignment
@@ -278,18 +278,44 @@ class MedIM(nn.Module):
             epsilon=config.epsilon,
             iterations=config.sinkhorn_iterations,
         )
+        local = self._regions if config.local == "films" else self._tokens
+        return ita, local(film, report, batch), proto
+
+    def _tokens(self, film: Film, report: Report, batch: Mapping[str, Any]) -> Tensor:
+        """MGCA's token loss, the mean over films with a report."""
         of_words, of_cells = token_alignment(
             report.words,
             film.cells,
             report.real,
             report.weights,
             film.seen,
-            temperature=config.local_temperature,
+            temperature=self.config.local_temperature,
             normalise_patch_context=film.seen is None,  # MGCA's two encoders differ in this
-            padding_competes=config.padded_words,
+            padding_competes=self.config.padded_words,
         )
         films = total(batch[HAS_REPORT].sum()).clamp(min=1) / world()
-        return ita, (of_words + of_cells).sum() / films, proto
+        return (of_words + of_cells).sum() / films
+
+    def _regions(self, film: Film, report: Report, batch: Mapping[str, Any]) -> Tensor:
+        """Our region loss over the films of the global batch whose report has words."""
+        config = self.config
+        seen = film.cells.new_ones(film.cells.shape[:2]) if film.seen is None else film.seen
+        parts = [film.cells, seen, report.words, report.real, report.weights, batch[REPORT_GROUP]]
+        if not config.per_device:
+            room = config.length - report.real.shape[1]  # devices cut padding off at their own longest report
+            parts[2:5] = F.pad(parts[2], (0, 0, 0, room)), F.pad(parts[3], (0, room)), F.pad(parts[4], (0, room))
+            parts = [gather(part) for part in parts]
+        told, longest = parts[3].any(1), max(int(parts[3].sum(1).max()), 1)
+        cells, seen, words, real, weights, groups = (part[told] for part in parts)
+        return region_alignment(
+            words[:, :longest],
+            cells,
+            real[:, :longest],
+            weights[:, :longest],
+            seen,
+            groups=groups if config.skip_twins else None,
+            temperature=config.local_temperature,
+        )
 
     def _masks(self, film: Film, report: Report, batch: Mapping[str, Any]) -> dict[str, Mask]:
         """What is hidden of each film's map, for each head of the decoder."""
