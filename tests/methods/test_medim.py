@@ -395,7 +395,6 @@ def test_paper_and_code_differ_where_the_sheet_says() -> None:
     assert {key for key in hilum if hilum[key] != released[key]} == {
         *("selection", "restore_weight", "term_rule", "word_rule", "padded_words", "per_device"),
         *(
-            "local",
             "skip_twins",
             "without_terms",
             "sentences",
@@ -462,7 +461,7 @@ def test_full_sizes() -> None:
 
 DEVICES = {
     "vit": SMALL,
-    "words": replace(SMALL, local="words"),
+    "films": replace(SMALL, local="films"),
     "resnet": RESNET_SMALL,
     "paper": variant("paper", skip_twins=True),
 }

@@ -52,7 +52,7 @@ class Config:
     ita_weight: float = 1.0  # films against reports
     local_weight: float = 1.0  # words against patches
     proto_weight: float = 1.0  # prototypes
-    local: Literal["words", "films"] = "films"  # who competes: the report's words (MGCA) or the batch's films (ours)
+    local: Literal["words", "films"] = "words"  # who competes: the report's words (MGCA) or the batch's films (untried)
     temperature: float = 0.07  # of films against reports
     local_temperature: float = 0.1  # of words against patches
     proto_temperature: float = 0.2
@@ -185,7 +185,6 @@ PRESETS: Final[dict[str, Config]] = {
 }
 
 _AS_RELEASED: Final[Mapping[str, Any]] = {  # by the released command line, which overrides the code's own defaults
-    "local": "words",
     "skip_twins": False,
     "per_device": True,
     "selection": "diverse",
