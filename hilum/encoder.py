@@ -184,6 +184,11 @@ def pool_tokens(tokens: Tensor, prefix: int, pool: Pool) -> Tensor:
     return tokens[:, 0] if pool == "cls" else torch.cat([tokens[:, 0], patches], dim=1)
 
 
+def encoder_folder(path: Path) -> Path:
+    """Where the encoder of a run lies, or the folder itself."""
+    return path / "encoder" if (path / "encoder" / CONFIG).is_file() else path
+
+
 def load(source: str | Path, *, heads: int | None = None, tokenizer: str | Path | None = None) -> Encoder:
     """Load an encoder.
 
@@ -200,7 +205,7 @@ def load(source: str | Path, *, heads: int | None = None, tokenizer: str | Path 
         from hilum.released import load_released  # it builds encoders, so it cannot come before this file
 
         return load_released(path, heads=heads, tokenizer=tokenizer)
-    folder = path / "encoder" if (path / "encoder" / CONFIG).is_file() else path
+    folder = encoder_folder(path)
     if not (folder / WEIGHTS).is_file():
         raise CheckpointError(
             "holds no encoder" if path.is_dir() else "no such file or folder",

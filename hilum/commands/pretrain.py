@@ -57,7 +57,7 @@ def pretrain(
         model: backbone by name, e.g. vit_base_patch16.
         size: pixels a side of the training image.
         init: start from this encoder, run or released file (MAE, MRM, MaCo, timm's ViT) instead of random weights.
-        init_text: start the report encoder from this BERT folder; its tokenizer is used too.
+        init_text: start the report encoder from this BERT folder, or run of ours; its tokenizer is used too.
         views: only films with these view positions, e.g. PA,AP.
         where: only films whose manifest columns meet these conditions, e.g. --where "view_position=PA,AP; age>=18".
         sections: parts of the report to read, in this order, e.g. impression,findings; the method's own if omitted.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hilum import checkpoint as ckpt
-from hilum.encoder import load
+from hilum.encoder import encoder_folder, load
 from hilum.errors import CheckpointError
 from hilum.models.fill import fill
 from hilum.models.positions import resize_table
@@ -37,22 +37,40 @@ def initialise_from(method: Any, source: str) -> tuple[str, ...]:
             rule=encoder.model.config.position_resize,
         )
     fill(backbone, weights, where=path)
-    return (f"start from the encoder {source}: {len(weights)} tensors",)
+    digest = ckpt.file_digest(encoder_folder(path) / ckpt.WEIGHTS)
+    return (f"start from the encoder {source}, sha256 {digest}: {len(weights)} tensors",)
 
 
 def initialise_text_from(method: Any, source: str) -> tuple[str, ...]:
-    """Start a method's report encoder from a BERT folder.
+    """Start a method's report encoder from a BERT folder, or from the text tower of an encoder of ours.
 
     Returns:
         What was used and what was not, a line each, for the log.
 
     Raises:
-        CheckpointError: no BERT folder, or one of other sizes; nothing has changed then.
+        CheckpointError: neither, or of other sizes or words; nothing has changed then.
     """
     path = Path(source)
     if not path.is_dir():
         raise CheckpointError("no such folder", where=path, fix="Give a BERT folder: config.json, weights, vocab.txt")
+    if (encoder_folder(path) / ckpt.FILES).is_file():
+        return _text_of_an_encoder(method, path)
     lines: tuple[str, ...] = method.start_text_from(path)
     weights = [file for file in (path / "model.safetensors", path / "pytorch_model.bin") if file.is_file()]
     digests = [f"text starts from {path.name}/{file.name}, sha256 {ckpt.file_digest(file)}" for file in weights[:1]]
     return (*digests, *lines)
+
+
+def _text_of_an_encoder(method: Any, path: Path) -> tuple[str, ...]:
+    """Fill the report encoder from the text tower of an encoder of ours."""
+    towers, tokenizer = load(path).require_towers()
+    if tokenizer.digest != method.tokenizer.digest:
+        raise CheckpointError(
+            "was trained with another tokenizer", where=path, fix="Leave out --tokenizer, and its own is used"
+        )
+    reader = method.towers.text if getattr(method, "towers", None) is not None else method.report
+    pooled = any("pooler" in key for key in reader.state_dict())
+    weights = {key: v for key, v in towers.text.state_dict().items() if pooled or "pooler" not in key}
+    fill(reader, weights, where=path)
+    digest = ckpt.file_digest(encoder_folder(path) / ckpt.WEIGHTS)
+    return (f"text starts from the encoder {path}, sha256 {digest}: {len(weights)} tensors",)

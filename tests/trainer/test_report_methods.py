@@ -191,6 +191,24 @@ def test_the_run_leaves_an_encoder_that_reads_where_the_method_aligns(method: st
     assert {"share_image", "share_text", "share_loss", "data_wait"} <= record.keys()
 
 
+def test_a_text_tower_starts_another_method(whole: dict[str, Path], reported_data: Path, tmp_path: Path) -> None:
+    start = [
+        f"--init={whole['maco']}",
+        f"--init-text={whole['maco']}",
+        "--lr=1e-12",
+        "--weight-decay=0",
+        "--probe=false",
+    ]
+    out = trained("mrm", reported_data, tmp_path / "run", *start)
+    began, tower = load_file(checkpoints(out)[-1] / "model.safetensors"), hilum.load(whole["maco"]).require_towers()[0]
+    for key, value in tower.text.state_dict().items():
+        if "pooler" not in key:
+            torch.testing.assert_close(began[f"report.{key}"], value, rtol=0, atol=1e-6)
+    log = (out / "train.log").read_text()
+    assert log.count("sha256") >= 2
+    assert (out / "tokenizer.json").read_text() == (whole["maco"] / "tokenizer.json").read_text()
+
+
 def test_bad_input_is_one_clear_sentence(tiny_data: Path, reported_data: Path, tmp_path: Path) -> None:
     (tmp_path / "vocab.txt").write_text("[PAD]\n")
     cases = {
