@@ -153,7 +153,7 @@ class Config:
             head="mlp",
             image_pool="cls",
             text_pool="first",
-            preparation=self.preparation,
+            preparation="medim" if self.preparation == "medim" else "tidy words",  # training sees words, no signs
             length=self.length,
             sync_norm=not self.per_device,
         )

@@ -89,6 +89,12 @@ def prepare_tidy(text: str) -> tuple[list[str], list[int]]:
     return words, sentence
 
 
+def tidy_words(text: str, rng: np.random.Generator | None = None) -> str:
+    """The words of `prepare_tidy`, one space between them; nothing is drawn."""
+    del rng
+    return " ".join(prepare_tidy(text)[0])
+
+
 def tidy_sentences(text: str) -> list[str]:
     """The sentences of a text that speak of the film."""
     return [part for part in split_sentences(text) if not is_boilerplate(part) and not is_empty(part)]
@@ -115,4 +121,5 @@ PREPARATIONS: Final[Mapping[str, Preparation]] = {
     "maco": prepare_maco,
     "medim": medim_text,
     "tidy": tidy_text,
+    "tidy words": tidy_words,
 }
