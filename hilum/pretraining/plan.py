@@ -146,4 +146,6 @@ def _method_config(method: str, preset: str | None, variant: str | None, options
             known = ", ".join(variants) or "none"
             raise ConfigError(f"unknown variant {variant!r} of {method}", where="--variant", fix=f"Known: {known}")
         config = override(config, variants[variant], where=f"variant {variant}")
-    return override(config, options, where="--set")
+    config = override(config, options, where="--set")
+    _ = config.backbone  # a model that cannot be is refused before any data is read
+    return config
