@@ -31,7 +31,7 @@ from hilum.evaluation.grounding_pairs import (
     questions_from_boxes,
     questions_from_zones,
 )
-from hilum.evaluation.joint_space import JointEncoder, films_to_read
+from hilum.evaluation.joint_space import JointEncoder, asked_of, films_to_read, split_notes
 from hilum.evaluation.zone_boxes import lung_mask, zone_box
 from hilum.films import decode
 from hilum.heads.grounding import GroundingRule, grounding_rule, on_film
@@ -263,9 +263,7 @@ def _notes(options: Grounding, rule: GroundingRule, has_prior: bool) -> list[str
         notes.append("The encoder learned no importance of positions: there is no map with a position prior.")
     elif rule.tau is None:
         notes.append(f"The preset {options.preset} knows no position prior; give --tau to see the maps with it.")
-    if options.split != "test":
-        notes.append(f"Films of the {options.split} split may have been in pretraining, with their reports.")
-    return notes
+    return [*notes, *split_notes(options.split)]
 
 
 def _context(
@@ -280,10 +278,7 @@ def _context(
     chosen = {name: value for name, value in asdict(options).items() if name not in ("draws", "seed", "tau")}
     return {
         "title": f"Grounding on the {options.split} split of {Path(data).resolve().name}",
-        "encoder": source if isinstance(source, str) else "given",
-        "method": encoder.origin.get("method"),
-        "data": data,
-        "manifest_sha256": manifest.digest,
+        **asked_of(encoder, source, data, manifest),
         **chosen,
         "rule": asdict(rule),
         "command": command,

@@ -151,3 +151,20 @@ def _finite(vectors: Tensor, texts: Sequence[str]) -> Tensor:
             fix="Look at the loss of the pretraining run",
         )
     return vectors
+
+
+def split_notes(split: Split) -> list[str]:
+    """What a reader must know of a split: a model may have learned from all but the test films and their reports."""
+    if split == "test":
+        return []
+    return [f"Films of the {split} split may have been in pretraining, with their reports."]
+
+
+def asked_of(encoder: JointEncoder, source: str | JointEncoder, data: str, manifest: Manifest) -> dict[str, Any]:
+    """Which encoder was asked about which films, for a results page."""
+    return {
+        "encoder": source if isinstance(source, str) else "given",
+        "method": encoder.origin.get("method"),
+        "data": data,
+        "manifest_sha256": manifest.digest,
+    }

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from hilum.encoder import load
 from hilum.errors import ConfigError
 from hilum.evaluation.features import Runner
-from hilum.evaluation.joint_space import JointEncoder, film_vectors, films_to_read, text_vectors
+from hilum.evaluation.joint_space import (
+    JointEncoder,
+    asked_of,
+    film_vectors,
+    films_to_read,
+    split_notes,
+    text_vectors,
+)
 from hilum.evaluation.retrieval import (
     CLASS_K,
     Archive,
@@ -164,9 +171,7 @@ def _distinct(values: NDArray[np.int64]) -> int:
 
 
 def _notes(options: Retrieval) -> list[str]:
-    notes = []
-    if options.split != "test":
-        notes.append(f"Films of the {options.split} split may have been in pretraining, with their reports.")
+    notes = split_notes(options.split)
     if options.index == "faiss":
         notes.append("The similar cases come from an approximate index (faiss, HNSW); all numbers are exact.")
     return notes
@@ -183,10 +188,7 @@ def _context(
     chosen = {name: value for name, value in asdict(options).items() if name not in ("draws", "seed", "query")}
     return {
         "title": f"Retrieval on the {options.split} split of {Path(data).resolve().name}",
-        "encoder": source if isinstance(source, str) else "given",
-        "method": encoder.origin.get("method"),
-        "data": data,
-        "manifest_sha256": manifest.digest,
+        **asked_of(encoder, source, data, manifest),
         **chosen,
         "command": command,
     }

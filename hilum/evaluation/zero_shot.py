@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from hilum.encoder import load
 from hilum.errors import ConfigError
 from hilum.evaluation.features import Runner
-from hilum.evaluation.joint_space import JointEncoder, film_vectors, films_to_read, text_vectors
+from hilum.evaluation.joint_space import JointEncoder, film_vectors, films_to_read, split_notes, text_vectors
 from hilum.evaluation.predict import COHORT
 from hilum.heads.choose import choose_thresholds
 from hilum.heads.prompt_file import Prompts, read_prompts, shipped_prompts
@@ -199,8 +199,7 @@ def _standing_notes(options: ZeroShot, policy: LabelPolicy) -> list[str]:
     notes = []
     if options.thresholds == "none":
         notes.append("No label was used: there is no validation threshold, and 0.5 means both sentences fit equally.")
-    if options.split != "test":
-        notes.append(f"Films of the {options.split} split may have been in pretraining, with their reports.")
+    notes += split_notes(options.split)
     if (policy.default, policy.rules) != ("ignore", {}):
         exceptions = "".join(f", {finding} as {rule}" for finding, rule in policy.rules.items())
         notes.append(f"Uncertain labels count as {policy.default}{exceptions}.")
