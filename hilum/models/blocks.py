@@ -8,6 +8,7 @@ one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -15,6 +16,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hilum.models.onednn import Linear, linear
+
+
+def keep_some(x: Tensor, rate: float, branch: Callable[[Tensor], Tensor]) -> Tensor:
+    """Stochastic depth that skips work (DINOv2, arXiv 2304.07193, section 5): a branch of B (1 - rate) samples only.
+
+    The rest of the batch is not computed; what is, counts B / kept, so that its mean is that of the whole batch.
+
+    Args:
+        x: (B, N, D) that the branch is added to.
+        rate: share of samples in [0, 1) that go without; at least one is kept.
+        branch: (kept, N, D) -> (kept, N, D).
+    """
+    batch = len(x)
+    kept = max(1, int(batch * (1 - rate)))
+    rows = torch.randperm(batch, device=x.device)[:kept]
+    return torch.index_add(x, 0, rows, branch(x[rows]).to(x.dtype), alpha=batch / kept)
 
 
 def drop_path(branch: Tensor, rate: float, training: bool) -> Tensor:
@@ -139,9 +156,11 @@ class Block(nn.Module):
         mlp: Literal["gelu", "swiglu"] = "gelu",
         layer_scale: float | None = None,
         drop_path: float = 0.0,
+        drop_path_skip: bool = False,
     ) -> None:
         super().__init__()
         self.drop_path = drop_path
+        self.drop_path_skip = drop_path_skip
         self.norm1 = nn.LayerNorm(width, eps=norm_eps)
         self.attn = Attention(width, heads, qkv_bias)
         self.norm2 = nn.LayerNorm(width, eps=norm_eps)
@@ -152,10 +171,16 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, start: int = 0) -> Tensor:
         """Transform tokens: (B, N, D) -> (B, N - start, D); all are attended to, the tail comes out."""
-        x = x[:, start:] + self._branch(self.attn(self.norm1(x), start), self.ls1)
-        return x + self._branch(self.mlp(self.norm2(x)), self.ls2)
+        if self.drop_path_skip and self.training and self.drop_path > 0 and start == 0:
+            x = keep_some(x, self.drop_path, self._attended)
+            return keep_some(x, self.drop_path, self._transformed)
+        x = x[:, start:] + drop_path(self._attended(x, start), self.drop_path, self.training)
+        return x + drop_path(self._transformed(x), self.drop_path, self.training)
 
-    def _branch(self, out: Tensor, scale: LayerScale | None) -> Tensor:
-        if scale is not None:
-            out = scale(out)
-        return drop_path(out, self.drop_path, self.training)
+    def _attended(self, x: Tensor, start: int = 0) -> Tensor:
+        out: Tensor = self.attn(self.norm1(x), start)
+        return out if self.ls1 is None else self.ls1(out)
+
+    def _transformed(self, x: Tensor) -> Tensor:
+        out: Tensor = self.mlp(self.norm2(x))
+        return out if self.ls2 is None else self.ls2(out)

@@ -44,6 +44,9 @@ class ViTConfig:
     layer_scale: float | None = None  # initial value of LayerScale; None leaves it out
     mlp: Literal["gelu", "swiglu"] = "gelu"
     drop_path: float = 0.0  # stochastic depth of the last block; grows linearly from 0 at the first
+    drop_path_uniform: bool = False  # the same in every block instead (DINOv2)
+    drop_path_skip: bool = False  # dropped samples are not computed (DINOv2), a fixed number of them a batch
+    mask_token: bool = False  # a learned vector in place of masked patches; of use in pretraining only
     final_norm: bool = True  # LayerNorm after the last block (absent in MAE's fine-tuned files)
     init: InitScheme = "xavier"  # where random weights start; see initialise.py
 
@@ -116,6 +119,7 @@ class VisionTransformer(nn.Module):
         width = config.width
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width)) if config.class_token else None
         self.reg_token = nn.Parameter(torch.zeros(1, config.registers, width)) if config.registers else None
+        self.mask_token = nn.Parameter(torch.zeros(1, width)) if config.mask_token else None
         self.pos_embed = nn.Parameter(
             sincos_table(width, config.grid, class_token=config.class_token).float()
             if config.position == "sincos"
@@ -132,7 +136,9 @@ class VisionTransformer(nn.Module):
                 norm_eps=config.norm_eps,
                 mlp=config.mlp,
                 layer_scale=config.layer_scale,
-                drop_path=config.drop_path * index / max(config.depth - 1, 1),
+                drop_path=config.drop_path
+                * (1.0 if config.drop_path_uniform else index / max(config.depth - 1, 1)),
+                drop_path_skip=config.drop_path_skip,
             )
             for index in range(config.depth)
         )
@@ -148,9 +154,17 @@ class VisionTransformer(nn.Module):
         """The same as `forward_features`."""
         return self.forward_features(images)
 
-    def forward_features(self, images: Tensor) -> Tensor:
-        """All tokens after the final norm: (B, C, H, W) normalised -> (B, 1 + R + P, D)."""
-        return self._final(self._encode(self._embed(images))[-1])
+    def forward_features(self, images: Tensor, masks: Tensor | None = None) -> Tensor:
+        """All tokens after the final norm.
+
+        Args:
+            images: (B, C, H, W) normalised.
+            masks: (B, P) bool; where True the mask token takes the place of the embedded patch, its position stays.
+
+        Returns:
+            (B, 1 + R + P, D): class token, registers, patches row by row.
+        """
+        return self._final(self._encode(self._embed(images, masks=masks))[-1])
 
     def forward_masked(self, images: Tensor, keep: Tensor) -> Tensor:
         """Encode visible patches only; the others are neither embedded nor seen.
@@ -210,13 +224,16 @@ class VisionTransformer(nn.Module):
         chosen = cast(Block, self.blocks[index])
         return chosen.attn.weights(chosen.norm1(x))
 
-    def _embed(self, images: Tensor, keep: Tensor | None = None) -> Tensor:
+    def _embed(self, images: Tensor, keep: Tensor | None = None, masks: Tensor | None = None) -> Tensor:
         """Prefix tokens and (visible) patches with their positions, as they enter the first block."""
         config = self.config
         prefix = int(config.class_token)
         grid = grid_of(images, config.patch_size)
         positions = resize_table(self.pos_embed, config.grid, grid, prefix=prefix, rule=config.position_resize)
         patches = self.patch_embed(images, keep)
+        if masks is not None:
+            assert self.mask_token is not None, "this ViT has no mask token"
+            patches = torch.where(masks[..., None], self.mask_token.to(patches.dtype), patches)
         of_patches = positions[:, prefix:]
         patches = patches + (of_patches if keep is None else of_patches[0][keep])
         tokens = []
