@@ -51,6 +51,13 @@ FINDINGS: Final = (
     "Tuberculosis",
 )
 
+# What may happen to a person after the film. A manifest may add its own.
+ENDPOINTS: Final = {
+    "Death": "death of any cause; nothing competes with it, so its event is never 2",
+    "CardiovascularDeath": "death with a cardiovascular underlying cause; death of any other cause competes (2)",
+}
+ALL_CAUSE: Final = ("Death",)  # endpoints without a competing cause
+
 # --- batch keys ----------------------------------------------------------------------------------------------------
 
 IMAGE: Final = "image"  # (B, C, H, W) float32, normalised as the preprocessing record says
@@ -80,6 +87,7 @@ class Preprocessing:
     )
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
     antialias: bool = True
+    rescale: Literal["none", "minmax"] = "none"  # each film, once cropped, to its own [0, 1]; a constant one to 0
     voi: Literal["first"] = "first"  # DICOM: the first window or VOI LUT of the file
 
     def to_json(self) -> dict[str, Any]:
