@@ -30,7 +30,7 @@ from hilum.heads.choose import macro_auroc
 from hilum.heads.grid import GridSettings, train_grid
 from hilum.heads.targets import probabilities, target_loss
 from hilum.labels import Targets
-from hilum.methods.method import Output
+from hilum.methods.method import Optimisation, Output
 from hilum.models.resnet import ResNetConfig
 from hilum.schema import IMAGE, LABELS, Preprocessing
 from hilum.transforms.image import normalise
@@ -74,6 +74,8 @@ class LabelledViews:
 
 class FineTune(nn.Module):
     """The method: a whole classifier, trained on known labels."""
+
+    optimisation = Optimisation(no_decay=frozenset({"cls_token", "reg_token", "pos_embed"}))  # as MAE's fine-tuning
 
     def __init__(self, classifier: Classifier, preprocessing: Preprocessing, config: Config) -> None:
         super().__init__()
@@ -166,7 +168,7 @@ def start_at_probe(
     result = train_grid(kind, parts[0], parts[1], settings)
     method.classifier.head.load_state_dict(result.head.state_dict())
     method.cpu().train()
-    return result.auroc
+    return result.value
 
 
 def classifier_scores(

@@ -83,7 +83,7 @@ def online_probe(
         linear = train_grid("linear", (x_train, y_train), (x_val, y_val), settings)
         nearest = macro_auroc(val.targets, knn_scores(x_train, y_train, x_val, k=k).numpy())
         assert nearest is not None  # `_subsets` left findings with both classes only
-        return {LINEAR: linear.auroc, KNN: nearest}
+        return {LINEAR: linear.value, KNN: nearest}
 
     return probe
 

@@ -10,24 +10,26 @@ earlier epoch.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from hilum.errors import ConfigError, DivergedError
 from hilum.heads import HEADS
-from hilum.heads.choose import check_choosable, macro_auroc
-from hilum.heads.targets import probabilities, target_loss
+from hilum.heads.inputs import Features, HeadInputs, ahead, as_inputs
+from hilum.heads.objective import ClassificationObjective, Objective
+from hilum.heads.taps import Taps
 from hilum.labels import Targets
 from hilum.lookup import lookup
 
 DEFAULT_LRS: Final = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)  # AdamW on standardised features
+VALIDATED: Final = 8192  # pooled films scored at once; films of tokens a batch at a time
+SAMPLED: Final = 256  # films from whose tokens a head takes mean and spread
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class GridSettings:
     batch_size: int = 256  # films
     weight_decay: float = 0.01  # decoupled, on weight matrices only
     smoothing: float = 0.0  # label smoothing in [0, 1)
+    loss_sum: bool = False  # sum the loss over a batch's labels (CheXFound) instead of averaging; AdamW hardly cares
     targets: Targets = "multilabel"
     seed: int = 0  # start of the heads and order of the films
 
@@ -51,6 +54,10 @@ class GridSettings:
         if not 0 <= self.smoothing < 1:
             raise ConfigError(f"label smoothing must be in [0, 1), not {self.smoothing}", where="label_smoothing")
 
+    def objective(self, findings: int) -> ClassificationObjective:
+        """Cross-entropy and macro AUROC over so many findings."""
+        return ClassificationObjective(findings, self.targets, self.smoothing, self.loss_sum)
+
 
 @dataclass(frozen=True)
 class GridResult:
@@ -59,11 +66,11 @@ class GridResult:
     head: nn.Module  # on the CPU, with the statistics of the training features in its buffers
     lr: float
     epoch: int  # 1-based
-    auroc: float  # macro, on the validation films
+    value: float  # what the objective maximises (macro AUROC), on the validation films
     table: list[dict[str, float]]  # one row a learning rate: lr, epoch, auroc (its best), loss (of its last epoch)
 
 
-EpochHook = Callable[[dict[str, float]], None]  # receives epoch, best auroc so far, and each rate's loss and auroc
+EpochHook = Callable[[dict[str, float]], None]  # receives epoch, best value so far, and each rate's loss and value
 
 
 def build_head(kind: str, width: int, outputs: int, config: Any = None, *, seed: int | None = None) -> nn.Module:
@@ -79,10 +86,11 @@ def build_head(kind: str, width: int, outputs: int, config: Any = None, *, seed:
 @torch.enable_grad()  # evaluators run under no_grad
 def train_grid(
     kind: str,
-    train: tuple[Tensor, Tensor],
-    val: tuple[Tensor, Tensor],
+    train: tuple[Features | HeadInputs, Tensor],
+    val: tuple[Features | HeadInputs, Tensor],
     settings: GridSettings,
     *,
+    objective: Objective | None = None,
     config: Any = None,
     on_epoch: EpochHook | None = None,
 ) -> GridResult:
@@ -90,48 +98,102 @@ def train_grid(
 
     Args:
         kind: name in `hilum.heads.HEADS`.
-        train: features (N, D) and targets (N, K) of 1, 0, NaN; the features' dtype and device are used
-            throughout.
+        train: features of N films, in memory or wherever `HeadInputs` finds them, and targets (N, T) with NaN for
+            unknown; the features' dtype and device are used throughout.
         val: the same for the films that choose rate and epoch.
         settings: rates, epochs, batch size and so on.
+        objective: loss and what is maximised; cross-entropy and macro AUROC of `settings.targets` when None.
         config: the head's own options, its defaults when None.
         on_epoch: called after each epoch with the numbers for a log.
 
     Raises:
         ManifestError: no finding has both classes among the validation films, so that nothing can be chosen.
+        DivergedError: no rate gave finite scores.
     """
-    features, targets = _known_rows(*train)
-    val_targets = val[1].cpu().numpy()
-    check_choosable(val_targets)
-    template = build_head(kind, features.shape[1], targets.shape[1], config, seed=settings.seed).to(features)
-    template.get_submodule("standardise").fit(features)  # type: ignore[operator]
-    grid = _Grid(template, settings)
-    best = [(-math.inf, 0, dict[str, Tensor]())] * len(settings.lrs)  # auroc, epoch, weights of each rate
-    order = torch.Generator().manual_seed(settings.seed)
-    steps = settings.epochs * math.ceil(len(features) / settings.batch_size)
-    step, losses = 0, torch.zeros(len(settings.lrs))
-    for epoch in range(1, settings.epochs + 1):
-        sums = features.new_zeros(len(settings.lrs))
-        rows_in_order = torch.randperm(len(features), generator=order).to(features.device)
-        batches = torch.split(rows_in_order, settings.batch_size)
-        for rows in batches:
-            sums += grid.step(features[rows], targets[rows], progress=step / steps)
-            step += 1
-        losses = (sums / len(batches)).cpu()
-        aurocs = [macro_auroc(val_targets, scores) for scores in grid.scores(val[0])]
-        for index, auroc in enumerate(aurocs):
-            if auroc is not None and auroc > best[index][0]:
-                best[index] = (auroc, epoch, grid.weights(index))
+    goal = objective or settings.objective(train[1].shape[1])
+    val_inputs, val_targets = as_inputs(val[0]), val[1].cpu()
+    goal.check(val_targets)
+    grid = _Grid(kind, as_inputs(train[0]), train[1], settings, goal, config)
+    best = [(-math.inf, 0, dict[str, Tensor]())] * len(settings.lrs)  # value, epoch, weights of each rate
+    losses = torch.zeros(len(settings.lrs))
+    for epoch, losses in enumerate(grid.epochs(), start=1):
+        values = [goal.value(logits, val_targets) for logits in grid.logits_of(val_inputs)]
+        for index, value in enumerate(values):
+            if value is not None and value > best[index][0]:
+                best[index] = (value, epoch, grid.weights(index))
         if on_epoch:
-            on_epoch(_epoch_row(epoch, settings.lrs, losses, aurocs, max(entry[0] for entry in best)))
-    return _choose(template, settings.lrs, best, losses)
+            on_epoch(_epoch_row(goal.name, epoch, settings.lrs, losses, values, max(entry[0] for entry in best)))
+    return _choose(grid.template, goal.name, settings.lrs, best, losses)
+
+
+@torch.enable_grad()
+def train_head(
+    kind: str,
+    train: tuple[Features | HeadInputs, Tensor],
+    settings: GridSettings,
+    *,
+    objective: Objective | None = None,
+    config: Any = None,
+    start: Mapping[str, Tensor] | None = None,
+    on_epoch: EpochHook | None = None,
+) -> nn.Module:
+    """Train one head at the one rate of `settings` to the end of its epochs; nothing is chosen.
+
+    Args:
+        kind: name in `hilum.heads.HEADS`.
+        train: as for `train_grid`.
+        settings: with a single rate.
+        objective: as for `train_grid`.
+        config: the head's own options.
+        start: weights and statistics of a head to go on from; a fresh head, with statistics of these films, when None.
+        on_epoch: called after each epoch with epoch and loss.
+
+    Returns:
+        The head as the last epoch left it, on the CPU.
+
+    Raises:
+        DivergedError: its weights are not finite.
+    """
+    assert len(settings.lrs) == 1, "one head, one rate"
+    goal = objective or settings.objective(train[1].shape[1])
+    grid = _Grid(kind, as_inputs(train[0]), train[1], settings, goal, config, start)
+    for epoch, losses in enumerate(grid.epochs(), start=1):
+        if on_epoch:
+            on_epoch({"epoch": float(epoch), "loss": float(losses)})
+    weights = grid.weights(0)
+    if not all(bool(value.isfinite().all()) for value in weights.values()):
+        raise DivergedError("the head's weights are not finite", where="lrs", fix="Use a lower learning rate")
+    grid.template.load_state_dict(weights, strict=False)  # the buffers stay
+    return grid.template.cpu().eval()
 
 
 class _Grid:
     """G heads, one optimizer: parameters apart, so that each has its rate; stacked for a forward pass."""
 
-    def __init__(self, template: nn.Module, settings: GridSettings) -> None:
-        self.template, self.settings = template, settings
+    def __init__(
+        self,
+        kind: str,
+        inputs: HeadInputs,
+        targets: Tensor,
+        settings: GridSettings,
+        objective: Objective,
+        config: Any = None,
+        start: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        self.inputs, self.settings, self.objective = inputs, settings, objective
+        self.known = torch.nonzero(~targets.isnan().all(dim=1)).flatten().cpu()  # rows that teach
+        template = build_head(kind, inputs.width, objective.outputs, config, seed=settings.seed)
+        pooled = getattr(template, "reads", "pooled") == "pooled"
+        self.block = VALIDATED if pooled else settings.batch_size
+        sample = inputs.batch(self.known if pooled else self.known[_some(len(self.known), settings.seed)])
+        like = sample.any if isinstance(sample, Taps) else sample
+        self.template = template.to(like)
+        self.targets = targets.to(like)
+        if start is not None:
+            self.template.load_state_dict(dict(start))
+        elif getattr(template, "standardise", None) is not None:
+            template.get_submodule("standardise").fit(sample)  # type: ignore[operator]
+        self.draws = any(isinstance(part, nn.Dropout) and part.p > 0 for part in template.modules())
         self.heads = [
             {name: nn.Parameter(value.detach().clone()) for name, value in template.named_parameters()}
             for _ in settings.lrs
@@ -145,67 +207,95 @@ class _Grid:
         self.optimizer = torch.optim.AdamW(groups)
         self.peaks = [float(group["lr"]) for group in self.optimizer.param_groups]
 
-    def step(self, features: Tensor, targets: Tensor, *, progress: float) -> Tensor:
+    def epochs(self) -> Iterator[Tensor]:
+        """Train; after each epoch the mean losses (G,) of its batches."""
+        count = len(self.known)
+        order = torch.Generator().manual_seed(self.settings.seed)
+        steps = self.settings.epochs * math.ceil(count / self.settings.batch_size)
+        step = 0
+        for _ in range(self.settings.epochs):
+            sums = self.targets.new_zeros(len(self.heads))
+            batches = torch.split(self.known[torch.randperm(count, generator=order)], self.settings.batch_size)
+            for rows, features in zip(batches, ahead(self.inputs, batches), strict=True):
+                sums += self.step(features, self.targets[rows.to(self.targets.device)], step, progress=step / steps)
+                step += 1
+            yield (sums / len(batches)).cpu()
+
+    def step(self, features: Features, targets: Tensor, number: int, *, progress: float) -> Tensor:
         """One optimizer step of all heads on one batch; the losses (G,) before it."""
         for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
             group["lr"] = peak * 0.5 * (1 + math.cos(math.pi * progress))
-        losses = target_loss(
-            self.logits(features), targets, kind=self.settings.targets, smoothing=self.settings.smoothing
-        )
         self.optimizer.zero_grad(set_to_none=True)
+        with self._own_draws(number):
+            losses = self.objective.loss(self.logits(features), targets)
         losses.sum().backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         return losses.detach()
 
-    def logits(self, features: Tensor) -> Tensor:
-        """Logits (G, N, K) of all heads for features (N, D)."""
+    def logits(self, features: Features) -> Tensor:
+        """Logits (G, N, K) of all heads for the features of N films; all heads drop the same units."""
         stacked = {name: torch.stack([head[name] for head in self.heads]) for name in self.heads[0]}
 
         def one(parameters: dict[str, Tensor]) -> Any:
             return functional_call(self.template, parameters, (features,))
 
-        return vmap(one)(stacked)  # type: ignore[no-any-return]
+        return vmap(one, randomness="same")(stacked)  # type: ignore[no-any-return]
 
     @torch.no_grad()
-    def scores(self, features: Tensor) -> NDArray[np.float64]:
-        """Probabilities (G, N, K) of all heads, in float64 so that ties are those of the logits."""
-        logits = torch.cat([self.logits(part) for part in torch.split(features, 8192)], dim=1)
-        return probabilities(logits.double(), self.settings.targets).cpu().numpy()
+    def logits_of(self, inputs: HeadInputs) -> Tensor:
+        """Logits (G, N, K) of all heads and films, block by block, in float64 on the CPU: ties are those of logits."""
+        self.template.eval()
+        blocks = torch.split(torch.arange(len(inputs)), self.block)
+        logits = torch.cat([self.logits(features).double() for features in ahead(inputs, blocks)], dim=1)
+        self.template.train()
+        return logits.cpu()
 
     def weights(self, index: int) -> dict[str, Tensor]:
         """A copy of one head's parameters as they are now."""
         return {name: value.detach().clone() for name, value in self.heads[index].items()}
 
+    @contextmanager
+    def _own_draws(self, step: int) -> Iterator[None]:
+        """Dropout draws from (seed, step) alone, so runs repeat and the global generators are left as they were."""
+        if not self.draws:
+            yield
+            return
+        device = self.targets.device
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(self.settings.seed * 1_000_003 + step)
+            yield
 
-def _known_rows(features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    known = ~targets.isnan().all(dim=1)
-    return features[known], targets[known].to(features)
+
+def _some(count: int, seed: int) -> Tensor:
+    """A few of `count` rows, drawn once: enough to take statistics of tokens from."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:SAMPLED].sort().values
 
 
 def _epoch_row(
-    epoch: int, lrs: Sequence[float], losses: Tensor, aurocs: Sequence[float | None], best: float
+    name: str, epoch: int, lrs: Sequence[float], losses: Tensor, values: Sequence[float | None], best: float
 ) -> dict[str, float]:
-    row = {"epoch": float(epoch), "val/auroc_best": best}
-    for lr, loss, auroc in zip(lrs, losses.tolist(), aurocs, strict=True):
+    row = {"epoch": float(epoch), f"val/{name}_best": best}
+    for lr, loss, value in zip(lrs, losses.tolist(), values, strict=True):
         row[f"loss/lr_{lr:g}"] = loss
-        if auroc is not None:
-            row[f"val/auroc/lr_{lr:g}"] = auroc
+        if value is not None:
+            row[f"val/{name}/lr_{lr:g}"] = value
     return row
 
 
 def _choose(
     template: nn.Module,
+    name: str,
     lrs: Sequence[float],
     best: Sequence[tuple[float, int, dict[str, Tensor]]],
     losses: Tensor,
 ) -> GridResult:
     winner = min(range(len(lrs)), key=lambda index: (-best[index][0], lrs[index], best[index][1]))
-    auroc, epoch, weights = best[winner]
+    value, epoch, weights = best[winner]
     if not weights:
         raise DivergedError("no head has finite scores at any rate", where="lrs", fix="Use lower learning rates")
     template.load_state_dict(weights, strict=False)  # the buffers stay
     table = [
-        {"lr": lr, "epoch": float(entry[1]), "auroc": entry[0], "loss": loss}
+        {"lr": lr, "epoch": float(entry[1]), name: entry[0], "loss": loss}
         for lr, entry, loss in zip(lrs, best, losses.tolist(), strict=True)
     ]
-    return GridResult(template.cpu().eval(), lrs[winner], epoch, auroc, table)
+    return GridResult(template.cpu().eval(), lrs[winner], epoch, value, table)

@@ -90,18 +90,18 @@ def test_the_best_rate_and_epoch_are_kept() -> None:
     assert [row["epoch"] for row in rows] == list(range(1, 11))
     seen = [(-row[f"val/auroc/lr_{lr:g}"], lr, row["epoch"]) for row in rows for lr in LRS]
     value, lr, epoch = min(seen)  # ties: the lower rate, then the earlier epoch
-    assert (result.lr, result.epoch, result.auroc) == (lr, epoch, -value)
+    assert (result.lr, result.epoch, result.value) == (lr, epoch, -value)
     with torch.no_grad():
         scores = result.head(val[0]).sigmoid().numpy()
-    assert macro_auroc(val[1].numpy(), scores) == pytest.approx(result.auroc, abs=1e-12)
-    assert rows[-1]["val/auroc_best"] == result.auroc > 0.8
+    assert macro_auroc(val[1].numpy(), scores) == pytest.approx(result.value, abs=1e-12)
+    assert rows[-1]["val/auroc_best"] == result.value > 0.8
 
 
 def test_at_a_tie_the_lower_rate_and_the_earlier_epoch_win() -> None:
     x = torch.linspace(-1, 1, 40, dtype=torch.float64)[:, None]
     y = (x > 0).double()
     result = train_grid("linear", (x, y), (x, y), GridSettings(lrs=(0.1, 0.01), epochs=5, batch_size=8))
-    assert (result.auroc, result.lr, result.epoch) == (1.0, 0.01, 1)
+    assert (result.value, result.lr, result.epoch) == (1.0, 0.01, 1)
 
 
 def test_repeatable_and_without_touching_the_global_generator() -> None:
