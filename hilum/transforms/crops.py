@@ -64,7 +64,8 @@ class CropRecipe:
     @property
     def crops(self) -> tuple[Crop, ...]:
         """What each crop is, in the order they are drawn."""
-        return ("first", "second", *("local" for _ in range(self.locals)))
+        local: Crop = "local"
+        return ("first", "second", *[local] * self.locals)
 
     def draw(self, rng: np.random.Generator, height: int, width: int) -> list[CropDraw]:
         """Draw the numbers of all crops of a film of height x width pixels."""
