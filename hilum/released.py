@@ -6,6 +6,8 @@
 | MRM | MIMIC's mean and deviation, grey repeated | none |
 | MaCo | the same, letterboxed | with `tokenizer`, which the file does not hold |
 | MGCA, MedIM | (x - 0.5) / 0.5, letterboxed to 240 and cut to 224 | none: its image side alone |
+| CheXFound | shorter side and centre crop, each film to its own [0, 1], then ImageNet's | none: the teacher alone |
+| DINOv2 | shorter side and centre crop, ImageNet's | none |
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from hilum.checkpoint import file_digest
 from hilum.encoder import Encoder
 from hilum.errors import CheckpointError
 from hilum.models.fill import fill
-from hilum.models.pretrained import Pretrained, is_mrm, read_tensors, sort_mae, sort_mrm
+from hilum.models.pretrained import Pretrained, is_chexfound, is_mrm, read_tensors, sort_chexfound, sort_mae, sort_mrm
+from hilum.models.pretrained.chexfound import ChexfoundFile
 from hilum.models.pretrained.maco import MacoFile, is_maco, sort_maco
 from hilum.models.pretrained.medim import is_mgca, sort_mgca
 from hilum.models.towers import Towers
@@ -43,7 +46,7 @@ def load_released(path: Path, *, heads: int | None = None, tokenizer: str | Path
         CheckpointError: unreadable, of no known layout, only partly filled, or with another vocabulary.
     """
     tensors = read_tensors(path)
-    file: Pretrained | MacoFile
+    file: Pretrained | MacoFile | ChexfoundFile
     look: Mapping[str, Any]
     if is_maco(tensors):
         file = sort_maco(tensors, heads=heads, text_heads=None, where=path)
@@ -54,6 +57,10 @@ def load_released(path: Path, *, heads: int | None = None, tokenizer: str | Path
     elif is_mgca(tensors):
         image = file = sort_mae(sort_mgca(tensors, where=path).image, heads=heads, where=path)
         look, layout = {"mean": (0.5,), "std": (0.5,), "resize": "pad"}, "MGCA"
+    elif is_chexfound(tensors):
+        file = sort_chexfound(tensors, heads=heads, where=path)
+        image, layout = file.image, "DINOv2" if file.bare else "CheXFound"
+        look = {**_imagenet(image), "resize": "shortest", "rescale": "none" if file.bare else "minmax"}
     else:
         image = file = sort_mae(tensors, heads=heads, where=path)
         look, layout = _imagenet(image), "MAE"

@@ -25,16 +25,25 @@ def normalise(images: Tensor, preprocessing: Preprocessing) -> Tensor:
 
     Args:
         images: (B, 1, H, W) uint8, or (B, C, H, W) floating, returned as it is.
-        preprocessing: mean and std on the [0, 1] scale, and the number of channels.
+        preprocessing: mean and std on the [0, 1] scale, the number of channels, and the rescaling.
 
     Returns:
-        (B, C, H, W) float32: (value / 255 - mean) / std, grey repeated over the channels.
+        (B, C, H, W) float32: (value / 255 - mean) / std, grey repeated over the channels; with `rescale="minmax"` each
+        film's own [0, 1] in place of value / 255.
     """
     if images.is_floating_point():
         return images
     std = images.new_tensor(preprocessing.std, dtype=torch.float32).view(-1, 1, 1)
     mean = images.new_tensor(preprocessing.mean, dtype=torch.float32).view(-1, 1, 1)
+    if preprocessing.rescale == "minmax":
+        return torch.addcmul(-mean / std, minmax(images.float()), 1 / std)
     return torch.addcmul(-mean / std, images.float(), 1 / (255 * std))
+
+
+def minmax(images: Tensor) -> Tensor:
+    """Each film stretched to its own [0, 1]: (..., C, H, W) floating -> the same shape; a constant film gives 0."""
+    low, high = images.amin(dim=(-3, -2, -1), keepdim=True), images.amax(dim=(-3, -2, -1), keepdim=True)
+    return (images - low) / torch.where(high > low, high - low, 1)
 
 
 def denormalise(images: Tensor, preprocessing: Preprocessing) -> Tensor:
@@ -45,7 +54,7 @@ def denormalise(images: Tensor, preprocessing: Preprocessing) -> Tensor:
 
 
 def prepare_film(film: np.ndarray, preprocessing: Preprocessing) -> Tensor:
-    """The evaluation transform: resize by the record's rule, repeat grey, normalise.
+    """The evaluation transform: resize and crop by the record's rule, rescale where it says so, repeat grey, normalise.
 
     Args:
         film: (H, W) uint8, or floating in [0, 1].
@@ -58,7 +67,10 @@ def prepare_film(film: np.ndarray, preprocessing: Preprocessing) -> Tensor:
     square = _to_square(grey, preprocessing).clip(0, 1)  # bicubic overshoots at edges
     std = torch.tensor(preprocessing.std).view(-1, 1, 1)
     mean = torch.tensor(preprocessing.mean).view(-1, 1, 1)
-    return (torch.from_numpy(square) - mean) / std
+    plane = torch.from_numpy(square)[None]
+    if preprocessing.rescale == "minmax":
+        plane = minmax(plane)
+    return (plane - mean) / std
 
 
 def resize(grey: np.ndarray, height: int, width: int, preprocessing: Preprocessing) -> np.ndarray:

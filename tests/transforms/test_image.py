@@ -70,3 +70,18 @@ def test_antialiasing_averages_what_it_drops() -> None:
     assert smooth[:, 1:-1].std() < 0.01
     assert smooth.mean() == pytest.approx(0.25, abs=0.02)
     assert abs(plain.mean() - 0.25) > 0.1
+
+
+def test_minmax_gives_each_film_its_own_range_on_either_path() -> None:
+    record = replace(RECORD, rescale="minmax")
+    rng = np.random.default_rng(0)
+    films = np.stack([rng.integers(30, 90, (16, 16)), rng.integers(0, 256, (16, 16)), np.full((16, 16), 200)])
+    films = films.astype(np.uint8)[:, None]
+    got = normalise(torch.from_numpy(films), record)
+    grey = denormalise(got, record)
+    for number, film in enumerate(films[:2, 0].astype(float)):
+        want = (film - film.min()) / (film.max() - film.min())
+        np.testing.assert_allclose(grey[number].numpy(), np.broadcast_to(want, (3, 16, 16)), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(grey[2], torch.zeros(3, 16, 16), rtol=0, atol=1e-6)  # constant: 0, not NaN
+    for number, film in enumerate(films[:, 0]):
+        torch.testing.assert_close(prepare_film(film, record), got[number], rtol=1e-5, atol=1e-6)

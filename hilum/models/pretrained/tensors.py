@@ -12,10 +12,13 @@ from hilum.models.unpickle import read_pickle
 
 _PREFIXES: Final = ("module.", "encoder.", "backbone.")  # DataParallel, and wrappers around an encoder
 _CONTAINERS: Final = ("model", "state_dict")  # where training files keep the weights
+_NETWORKS: Final = ("student", "teacher")  # where files of self-distillation keep each network
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
     """The state dict of a .pth, .pt, .ckpt or .safetensors file, under the keys of the file.
+
+    A file with one dictionary a network gives them as `student.<key>` and `teacher.<key>`.
 
     Raises:
         CheckpointError: unreadable, or without tensors.
@@ -36,6 +39,9 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
             content = content[container]
     if not isinstance(content, dict):
         raise CheckpointError("holds no dictionary of tensors", where=path)
+    for network in _NETWORKS:
+        if isinstance(content.get(network), dict):
+            content = {**content, **{f"{network}.{key}": value for key, value in content[network].items()}}
     tensors = {key: value for key, value in content.items() if isinstance(value, Tensor)}
     if not tensors:
         raise CheckpointError("holds no tensors", where=path)
