@@ -3,39 +3,17 @@
 Papers: SwAV https://arxiv.org/abs/2006.09882 (codes by Sinkhorn's iteration, swapped prediction); MGCA
     https://arxiv.org/abs/2210.06044, section 3.4 (across films and reports). Facts checked against HKU-MedAI/MGCA at
     680fe4a, nothing copied.
-Departures: the iteration runs on logarithms, which cannot overflow at any epsilon.
+Departures: those of sinkhorn.py.
 
-Codes spread a whole batch evenly over the prototypes, so both functions want the vectors of the global batch (see
-gather.py).
+Codes spread a whole batch evenly over the prototypes: the vectors wanted are those of the global batch (see gather.py).
 """
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
-
-@torch.no_grad()
-def sinkhorn(scores: Tensor, *, epsilon: float = 0.05, iterations: int = 3) -> Tensor:
-    """Codes: the assignment nearest to softmax that uses every prototype alike.
-
-    Args:
-        scores: (B, K) similarity of samples and prototypes.
-        epsilon: temperature; small is sharp.
-        iterations: normalisations of columns (prototypes), then rows (samples).
-
-    Returns:
-        (B, K), rows sum to 1; no gradient.
-    """
-    samples, prototypes = scores.shape
-    log = scores / epsilon
-    log = log - log.flatten().logsumexp(0)
-    for _ in range(iterations):
-        log = log - log.logsumexp(0, keepdim=True) - math.log(prototypes)
-        log = log - log.logsumexp(1, keepdim=True) - math.log(samples)
-    return log.softmax(1)
+from hilum.losses.sinkhorn import sinkhorn
 
 
 def prototype_alignment(
