@@ -6,6 +6,7 @@ as JSON in the run folder, so that `--resume` needs no other argument.
 
 from __future__ import annotations
 
+import math
 import typing
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
@@ -25,11 +26,13 @@ class TrainSettings:
     max_steps: int | None = None  # stop the run after this many optimizer steps whatever `epochs` says
     batch_size: int = 256  # films per optimizer step over ALL devices
     micro_batch: int | None = None  # films per device per forward pass; None: batch_size / devices
-    lr: float | None = None  # peak learning rate; None: base_lr * batch_size / 256
-    base_lr: float = 1.5e-4  # per 256 films (linear scaling rule; MAE's value)
+    lr: float | None = None  # peak learning rate; None: by `base_lr` and `lr_rule`
+    base_lr: float = 1.5e-4  # per 256 films, linear rule (MAE's value); per 1,024 films, square-root rule
+    lr_rule: Literal["linear", "sqrt"] = "linear"  # base_lr * batch / 256, or base_lr * sqrt(batch / 1024) (DINOv2)
     min_lr: float = 0.0  # learning rate at the end of the cosine
     warmup: float = 0.05  # share of the run with linearly rising learning rate
     weight_decay: float = 0.05  # AdamW; 0 for 1-d tensors and biases
+    weight_decay_end: float | None = None  # reached at the end of the run along a cosine; None: constant
     betas: tuple[float, float] = (0.9, 0.95)  # AdamW
     layer_decay: float | None = None  # learning rate times this per layer below the head; None: off
     clip_norm: float | None = None  # gradient norm is clipped to this; None: measured, not clipped
@@ -70,8 +73,12 @@ class TrainSettings:
 
     @property
     def peak_lr(self) -> float:
-        """The learning rate after warm-up: given, or by the linear rule base_lr * batch_size / 256."""
-        return self.base_lr * self.batch_size / 256 if self.lr is None else self.lr
+        """The learning rate after warm-up: given, or by the rule that `lr_rule` names."""
+        if self.lr is not None:
+            return self.lr
+        if self.lr_rule == "sqrt":
+            return self.base_lr * math.sqrt(self.batch_size / 1024)
+        return self.base_lr * self.batch_size / 256
 
 
 # What may differ between a run and its resumption: where and how it runs, never what it computes.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,20 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 from hilum import schema
 from hilum.films import FilmStore
 from hilum.reports import Reports
+from hilum.transforms.place import Place
 
 Draw = tuple[int, int]  # (epoch, row)
-View = Callable[..., dict[str, torch.Tensor]]  # a method's transform: (film, rng), or (film, rng, text) with reports
+View = Callable[..., dict[str, torch.Tensor]]  # a method's transform: (film, rng), (film, rng, text) or (film, rng, place)
+
+
+@lru_cache(maxsize=2)  # a step may lie across the border of two epochs
+def _permutation(films: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
+    return np.random.default_rng([seed, epoch]).permutation(films)
+
+
+@lru_cache(maxsize=2)
+def _positions(films: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
+    return np.argsort(_permutation(films, seed, epoch))
 
 
 class ManifestDataset(Dataset[dict[str, Any]]):
@@ -36,6 +48,7 @@ class ManifestDataset(Dataset[dict[str, Any]]):
         seed: key of every random draw.
         targets: (N, K) float32 labels, NaN where nothing may be learned; None for pretraining.
         reports: one a film, for methods that read them.
+        placing: for views that take a third argument, the film's place in its batch.
     """
 
     def __init__(
@@ -47,12 +60,13 @@ class ManifestDataset(Dataset[dict[str, Any]]):
         seed: int,
         targets: npt.NDArray[np.float32] | None = None,
         reports: Reports | None = None,
+        placing: Placing | None = None,
     ) -> None:
         assert len(films) == len(image_ids)
         assert targets is None or len(targets) == len(films)
         assert reports is None or len(reports.texts) == len(films)
         self.films, self.image_ids, self.views, self.seed = films, list(image_ids), views, seed
-        self.targets, self.reports = targets, reports
+        self.targets, self.reports, self.placing = targets, reports, placing
 
     def __len__(self) -> int:
         return len(self.films)
@@ -61,7 +75,9 @@ class ManifestDataset(Dataset[dict[str, Any]]):
         epoch, row = draw
         rng = np.random.default_rng([self.seed, epoch, row])
         sample: dict[str, Any]
-        if self.reports is None:
+        if self.placing is not None:
+            sample = dict(self.views(self.films.film(row), rng, self.placing.of(epoch, row)))
+        elif self.reports is None:
             sample = dict(self.views(self.films.film(row), rng))
         else:
             text = self.reports.texts[row]
@@ -92,11 +108,25 @@ class FilmOrder:
         """(epoch, row) of every film of one optimizer step, in order."""
         first = step * self.batch_size
         positions = range(first, first + self.batch_size)
-        orders = {epoch: self._permutation(epoch) for epoch in {p // self.films for p in positions}}
+        orders = {epoch: _permutation(self.films, self.seed, epoch) for epoch in {p // self.films for p in positions}}
         return [(p // self.films, int(orders[p // self.films][p % self.films])) for p in positions]
 
-    def _permutation(self, epoch: int) -> npt.NDArray[np.int64]:
-        return np.random.default_rng([self.seed, epoch]).permutation(self.films)
+    def position(self, epoch: int, row: int) -> int:
+        """Where in the endless stream a film stands: the inverse of `draws`."""
+        return epoch * self.films + int(_positions(self.films, self.seed, epoch)[row])
+
+
+@dataclass(frozen=True)
+class Placing:
+    """The place of every film among those that share a draw: a global batch, or one device's part of it."""
+
+    order: FilmOrder
+    count: int  # films that share a draw; divides the batch
+
+    def of(self, epoch: int, row: int) -> Place:
+        """The place of a film in one epoch."""
+        step, index = divmod(self.order.position(epoch, row), self.order.batch_size)
+        return Place(step, index % self.count, self.count, self.order.seed)
 
 
 class MicroBatches(Sampler[list[Draw]]):

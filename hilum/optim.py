@@ -1,4 +1,4 @@
-"""Learning-rate schedule and parameter groups: pure functions of progress and of parameter names.
+"""Schedules and parameter groups: pure functions of progress and of parameter names.
 
 Sources: Loshchilov & Hutter 2017 (cosine), Goyal et al. 2017 (linear scaling and warm-up), Clark et al. 2020
 (layer-wise learning-rate decay, as BEiT and MAE use it).
@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import nn
+
+from hilum.methods.method import Optimisation
 
 
 def cosine_with_warmup(progress: float, *, peak: float, floor: float = 0.0, warmup: float = 0.0) -> float:
@@ -30,13 +32,19 @@ def cosine_with_warmup(progress: float, *, peak: float, floor: float = 0.0, warm
     return floor + (peak - floor) * 0.5 * (1.0 + math.cos(math.pi * through))
 
 
+def cosine(progress: float, start: float, end: float) -> float:
+    """From `start` at progress 0 to `end` at progress 1 along half a cosine."""
+    return end + (start - end) * 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
 @dataclass(frozen=True)
 class Group:
-    """Parameters that share a learning-rate multiplier and a weight decay."""
+    """Parameters that share a learning-rate multiplier, a weight decay, and the share of the run they wait."""
 
     names: tuple[str, ...]
     lr_scale: float
     weight_decay: float
+    frozen_until: float = 0.0
 
 
 def parameter_groups(
@@ -45,25 +53,28 @@ def parameter_groups(
     weight_decay: float,
     layer_decay: float | None = None,
     depth: int | None = None,
-    no_decay: Collection[str] = (),
+    asked: Optimisation | None = None,
 ) -> list[Group]:
-    """Group trainable parameters by multiplier and decay.
+    """Group trainable parameters by multiplier, decay and waiting time.
 
-    No weight decay for 1-d tensors, biases, and parameters whose last name is in `no_decay`. With `layer_decay` d and
-    `depth` n blocks, the embedding is layer 0, block i is layer i + 1, and all else (norms, heads) is layer n + 1; the
-    multiplier of layer l is d ** (n + 1 - l).
+    No weight decay for 1-d tensors, biases, and parameters whose last name is in `asked.no_decay`. With `layer_decay` d
+    and `depth` n blocks, the embedding is layer 0, block i is layer i + 1, and all else (norms, heads) is layer n + 1;
+    the multiplier of layer l is d ** (n + 1 - l), times that of every entry of `asked.lr_scales` in the name.
     """
-    groups: dict[tuple[float, float], list[str]] = {}
+    asked = asked or Optimisation()
+    groups: dict[tuple[float, float, float], list[str]] = {}
     for name, parameter in named:
         if not parameter.requires_grad:
             continue
-        plain = parameter.ndim <= 1 or name.endswith(".bias") or name.rsplit(".", 1)[-1] in no_decay
+        plain = parameter.ndim <= 1 or name.endswith(".bias") or name.rsplit(".", 1)[-1] in asked.no_decay
         scale = 1.0
         if layer_decay is not None:
             assert depth is not None, "layer decay needs the number of blocks"
             scale = layer_decay ** (depth + 1 - layer_of(name, depth))
-        groups.setdefault((scale, 0.0 if plain else weight_decay), []).append(name)
-    return [Group(tuple(names), scale, decay) for (scale, decay), names in groups.items()]
+        scale *= math.prod(factor for part, factor in asked.lr_scales.items() if part in name)
+        waits = max((share for part, share in asked.frozen_until.items() if part in name), default=0.0)
+        groups.setdefault((scale, 0.0 if plain else weight_decay, waits), []).append(name)
+    return [Group(tuple(names), *facts) for facts, names in groups.items()]
 
 
 def layer_of(name: str, depth: int) -> int:
@@ -71,19 +82,20 @@ def layer_of(name: str, depth: int) -> int:
     block = re.search(r"(?:^|\.)blocks\.(\d+)\.", name)
     if block and "decoder" not in name:
         return int(block.group(1)) + 1
-    if re.search(r"(?:^|\.)(cls_token|reg_token|pos_embed|patch_embed\..*)$", name):
+    if re.search(r"(?:^|\.)(cls_token|reg_token|mask_token|pos_embed|patch_embed\..*)$", name) and "decoder" not in name:
         return 0
     return depth + 1
 
 
 def adamw(module: nn.Module, groups: Iterable[Group], *, lr: float, betas: tuple[float, float]) -> torch.optim.AdamW:
-    """AdamW over `groups` of `module`'s parameters, fused; every group keeps its `lr_scale`."""
+    """AdamW over `groups` of `module`'s parameters, fused; every group keeps its `lr_scale` and `frozen_until`."""
     parameters = dict(module.named_parameters())
     return torch.optim.AdamW(
         [
             {
                 "params": [parameters[name] for name in group.names],
                 "lr_scale": group.lr_scale,
+                "frozen_until": group.frozen_until,
                 "weight_decay": group.weight_decay,
             }
             for group in groups
@@ -94,7 +106,18 @@ def adamw(module: nn.Module, groups: Iterable[Group], *, lr: float, betas: tuple
     )
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Give every group `lr` times its multiplier."""
+def set_schedule(
+    optimizer: torch.optim.Optimizer, lr: float, *, progress: float = 1.0, weight_decay: float | None = None
+) -> None:
+    """Give every group what it has at this point of the run.
+
+    Args:
+        optimizer: of `adamw`.
+        lr: times each group's multiplier; 0 while the group waits, though its moments move.
+        progress: share of the run that is done.
+        weight_decay: for the groups that decay; None leaves it as it is.
+    """
     for group in optimizer.param_groups:
-        group["lr"] = lr * group["lr_scale"]
+        group["lr"] = 0.0 if progress < group["frozen_until"] else lr * group["lr_scale"]
+        if weight_decay is not None and group["weight_decay"] > 0:
+            group["weight_decay"] = weight_decay

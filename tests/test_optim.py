@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,11 @@ import pytest
 import torch
 from torch import nn
 
+from hilum.evaluation.finetune import FineTune
+from hilum.methods.method import Optimisation
+from hilum.models.prototypes import PrototypeHead
 from hilum.models.vit import VisionTransformer, ViTConfig
-from hilum.optim import adamw, cosine_with_warmup, layer_of, parameter_groups, set_learning_rate
-from hilum.trainer.loop import EMBEDDINGS
+from hilum.optim import adamw, cosine, cosine_with_warmup, layer_of, parameter_groups, set_schedule
 
 
 def test_schedule_equals_the_official_one(shared: Path) -> None:
@@ -55,7 +58,11 @@ def test_layer_decay_equals_the_official_groups(case: str, shared: Path) -> None
     extra = json.loads((shared / f"golden/mae/{case}.json").read_text())["extra"]
     model = FineTuned(mean_pool=case.endswith("gap"))
     groups = parameter_groups(
-        model.named_parameters(), weight_decay=0.05, layer_decay=extra["layer_decay"], depth=3, no_decay=EMBEDDINGS
+        model.named_parameters(),
+        weight_decay=0.05,
+        layer_decay=extra["layer_decay"],
+        depth=3,
+        asked=FineTune.optimisation,
     )
     ours = {name: [group.lr_scale, group.weight_decay] for group in groups for name in group.names}
     official = extra["lr_scale_and_wd_of"]
@@ -85,7 +92,7 @@ def test_multipliers_reach_the_optimizer() -> None:
     model = VisionTransformer(ViTConfig(image_size=32, width=16, depth=2, heads=2))
     groups = parameter_groups(model.named_parameters(), weight_decay=0.1, layer_decay=0.5, depth=2)
     optimizer = adamw(model, groups, lr=1.0, betas=(0.9, 0.95))
-    set_learning_rate(optimizer, 8.0)
+    set_schedule(optimizer, 8.0)
     rates = {
         name: group["lr"] for group, names in zip(optimizer.param_groups, groups, strict=True) for name in names.names
     }
@@ -99,3 +106,82 @@ def test_layers_are_counted_behind_any_prefix() -> None:
     assert layer_of("backbone.pos_embed", 12) == 0
     assert layer_of("decoder_blocks.0.attn.qkv.weight", 12) == 13
     assert layer_of("head.weight", 12) == 13
+
+
+@pytest.mark.parametrize("case", ["vit_mlp", "vit_swiglu_reg4_chunk2"])
+def test_dinov2_groups_equal_the_official_ones(case: str, shared: Path) -> None:
+    golden = json.loads((shared / f"golden/chexfound/{case}.json").read_text())
+    config, extra = golden["config"], golden["extra"]
+    model = VisionTransformer(
+        ViTConfig(
+            image_size=config["img_size"],
+            patch_size=config["patch_size"],
+            width=config["embed_dim"],
+            depth=config["depth"],
+            heads=config["num_heads"],
+            layer_scale=config["init_values"],
+            mlp="gelu" if config["ffn_layer"] == "mlp" else "swiglu",
+            registers=config["num_register_tokens"],
+            mask_token=True,
+        )
+    )
+    asked = Optimisation(lr_scales={"patch_embed": 0.2}, frozen_until={"last_layer": 0.01})
+    groups = parameter_groups(
+        model.named_parameters(), weight_decay=1.0, layer_decay=0.9, depth=config["depth"], asked=asked
+    )
+    ours = {name: [group.lr_scale, group.weight_decay, False] for group in groups for name in group.names}
+    chunk = re.compile(r"^blocks\.\d+\.(\d+\.)(?=\w+\d?\.)") if config["block_chunks"] else None
+    official = {
+        (chunk.sub(r"blocks.\1", name) if chunk else name).replace("register_tokens", "reg_token"): facts
+        for name, facts in extra["backbone_groups"].items()
+    }
+    assert ours.keys() == official.keys()
+    for name, (scale, decay, last) in official.items():
+        assert ours[name] == [pytest.approx(scale, rel=1e-12), decay, last], name
+
+    head = parameter_groups(
+        PrototypeHead(16, 24, hidden=16, bottleneck=8).named_parameters(), weight_decay=1.0, asked=asked
+    )
+    ours = {name: [group.lr_scale, group.weight_decay, group.frozen_until > 0] for group in head for name in group.names}
+    assert ours == extra["dino_head_groups"]
+
+
+def test_a_waiting_group_has_no_rate_and_decay_follows_its_cosine() -> None:
+    model = PrototypeHead(8, 12, hidden=8, bottleneck=4)
+    asked = Optimisation(frozen_until={"last_layer": 0.1})
+    groups = parameter_groups(model.named_parameters(), weight_decay=0.04, asked=asked)
+    optimizer = adamw(model, groups, lr=1.0, betas=(0.9, 0.999))
+
+    def facts(name: str) -> tuple[float, float]:
+        for group, names in zip(optimizer.param_groups, groups, strict=True):
+            if name in names.names:
+                return group["lr"], group["weight_decay"]
+        raise AssertionError(name)
+
+    set_schedule(optimizer, 2.0, progress=0.05, weight_decay=cosine(0.05, 0.04, 0.2))
+    assert facts("last_layer.weight_v")[0] == 0.0
+    assert facts("mlp.0.weight") == (2.0, pytest.approx(cosine(0.05, 0.04, 0.2)))
+    assert facts("mlp.0.bias") == (2.0, 0.0)
+    set_schedule(optimizer, 2.0, progress=0.1)
+    assert facts("last_layer.weight_v")[0] == 2.0
+
+
+def test_the_dinov2_schedule_is_ours_with_its_warm_up_one_step_shorter(shared: Path) -> None:
+    golden = np.load(shared / "golden/chexfound/cosine_schedule.npz")
+    config = json.loads((shared / "golden/chexfound/cosine_schedule.json").read_text())["config"]["schedules"]
+    first, second = config
+    total, warmup = first["total_iters"], first["warmup_iters"]
+    ours = [
+        cosine_with_warmup(
+            (step * warmup / (warmup - 1) if step < warmup else step) / total,  # theirs reaches the peak a step earlier
+            peak=first["base_value"],
+            floor=first["final_value"],
+            warmup=warmup / total,
+        )
+        for step in range(total)
+    ]
+    np.testing.assert_allclose(ours, golden["out/s0"][:total], rtol=1e-9, atol=1e-12)
+    assert (golden["out/s0"][total:] == first["final_value"]).all()
+    total = second["total_iters"]
+    ours = [cosine(step / total, second["base_value"], second["final_value"]) for step in range(total + 1)]
+    np.testing.assert_allclose(ours, golden["out/s1"][: total + 1], rtol=1e-9, atol=1e-12)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 
 def pretrain(
-    method: Literal["mae", "mrm", "maco", "medim"],
+    method: Literal["mae", "mrm", "maco", "medim", "dinov2"],
     *,
     data: str,
     out: str,
@@ -18,6 +18,7 @@ def pretrain(
     init_text: str | None = None,
     views: tuple[str, ...] = (),
     where: str | None = None,
+    data_fraction: float = 1.0,
     sections: tuple[str, ...] | None = None,
     tokenizer: str | None = None,
     vocabulary: int = 30000,
@@ -26,9 +27,9 @@ def pretrain(
     batch_size: int = 256,
     micro_batch: int | None = None,
     lr: float | None = None,
-    base_lr: float = 1.5e-4,
-    warmup: float = 0.05,
-    weight_decay: float = 0.05,
+    base_lr: float | None = None,
+    warmup: float | None = None,
+    weight_decay: float | None = None,
     clip_norm: float | None = None,
     ema_decay: float | None = None,
     precision: Literal["fp32", "bf16", "fp16"] = "fp32",
@@ -49,17 +50,19 @@ def pretrain(
     """Pretrain an encoder on the training films of a manifest; RUN/encoder is what `hilum.load` reads.
 
     Args:
-        method: the objective; mae learns from films, mrm, maco and medim from films and their reports.
+        method: the objective; mae and dinov2 learn from films, mrm, maco and medim from films and their reports.
         data: folder with a manifest (from `hilum prepare`, or written by hand).
         out: the run folder; new or empty.
         preset: a published configuration of the method by name, e.g. cxrbase.
-        variant: of mrm, maco and medim: paper or released, where these disagree; ours (hilum) if omitted.
+        variant: of all but mae: paper or released, where these disagree; ours (hilum) if omitted.
         model: backbone by name, e.g. vit_base_patch16.
         size: pixels a side of the training image.
-        init: start from this encoder, run or released file (MAE, MRM, MaCo, timm's ViT) instead of random weights.
+        init: start from this encoder, run or released file (MAE, MRM, MaCo, CheXFound, timm's ViT) instead of random
+            weights; a dinov2 run hands on student, teacher and heads, e.g. as the stage before a larger --size.
         init_text: start the report encoder from this BERT folder, or run of ours; its tokenizer is used too.
         views: only films with these view positions, e.g. PA,AP.
         where: only films whose manifest columns meet these conditions, e.g. --where "view_position=PA,AP; age>=18".
+        data_fraction: share of the training patients, e.g. 0.2; for one seed smaller shares lie inside larger ones.
         sections: parts of the report to read, in this order, e.g. impression,findings; the method's own if omitted.
         tokenizer: tokenizer.json, vocab.txt or a BERT folder; one is trained on the training reports if omitted.
         vocabulary: most entries of a tokenizer that is trained.
@@ -67,11 +70,11 @@ def pretrain(
         max_steps: stop after this many optimizer steps.
         batch_size: films per optimizer step over all devices.
         micro_batch: films per device per forward pass; the rest is gradient accumulation.
-        lr: peak learning rate; default base_lr * batch_size / 256.
-        base_lr: learning rate per 256 films.
-        warmup: share of the run with rising learning rate.
-        weight_decay: AdamW's; none on biases and norms.
-        clip_norm: clip the gradient norm to this.
+        lr: peak learning rate; default base_lr * batch_size / 256, dinov2 base_lr * sqrt(batch_size / 1024).
+        base_lr: learning rate that this rule starts from; default 1.5e-4, dinov2 2e-4.
+        warmup: share of the run with rising learning rate; default 0.05, dinov2 0.1.
+        weight_decay: AdamW's, none on biases and norms; default 0.05, dinov2 0.04 rising to 0.2.
+        clip_norm: clip the gradient norm to this; default none, dinov2 3.
         ema_decay: export a moving average of the weights with this decay.
         precision: arithmetic of the forward pass; weights stay in fp32.
         compile: torch.compile (GPUs).
@@ -101,7 +104,11 @@ def pretrain(
     kept = f"{out}/tokenizer.json"
     if resume and os.path.isfile(kept):
         tokenizer = kept
-    settings = {name: value for name, value in given.items() if name in TrainSettings.__dataclass_fields__}
+    settings = {
+        name: value
+        for name, value in given.items()
+        if name in TrainSettings.__dataclass_fields__ and value is not None
+    }
     plan = make_plan(
         method,
         data,
@@ -111,6 +118,7 @@ def pretrain(
         settings=settings,
         views=views,
         where=[condition.strip() for condition in (where or "").split(";") if condition.strip()],
+        data_fraction=data_fraction,
         init=init,
         init_text=init_text,
         tokenizer=tokenizer,

@@ -40,8 +40,13 @@ def assign_splits(
             fix="Give three numbers from 0 to 1 that add up to 1, e.g. 0.7,0.1,0.2",
         )
     codes, unique = pd.factorize(np.asarray([same_patient(i) for i in patient_ids], dtype=object))
-    key = hashlib.sha256(f"hilum split {seed}".encode()).digest()
-    words = [hashlib.blake2b(name.encode(), key=key, digest_size=8).digest() for name in unique]
-    draws = np.array([int.from_bytes(word, "big") / 2**64 for word in words])
+    draws = keyed_draws(unique, f"hilum split {seed}")
     parts = np.searchsorted(np.cumsum(fractions[:2]), draws, side="right")
     return np.array(SPLITS, dtype=object)[parts][codes]
+
+
+def keyed_draws(names: Iterable[str], key: str) -> np.ndarray:
+    """A number in [0, 1) for each name, which depends on the name and the key alone: (N,) float64."""
+    secret = hashlib.sha256(key.encode()).digest()
+    words = [hashlib.blake2b(name.encode(), key=secret, digest_size=8).digest() for name in names]
+    return np.array([int.from_bytes(word, "big") / 2**64 for word in words])

@@ -11,6 +11,7 @@ METHODS: Final[dict[str, str]] = {
     "mrm": "hilum.methods.mrm:MRM",
     "maco": "hilum.methods.maco:MaCo",
     "medim": "hilum.methods.medim:MedIM",
+    "dinov2": "hilum.methods.dinov2:DINOv2",
 }
 
 

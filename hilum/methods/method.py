@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor, nn
+
+from hilum.transforms.place import Place
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,15 @@ class Output:
 
     loss: Tensor  # scalar, mean over the samples of the micro-batch
     scalars: Mapping[str, Tensor] = field(default_factory=dict)  # detached scalars for the log
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """What a method asks of the optimizer beyond the run's settings; parts of parameter names decide."""
+
+    lr_scales: Mapping[str, float] = field(default_factory=dict)  # name part -> learning-rate multiplier
+    frozen_until: Mapping[str, float] = field(default_factory=dict)  # name part -> share of the run without a step
+    no_decay: frozenset[str] = frozenset()  # last names without weight decay, besides vectors and biases
 
 
 @runtime_checkable
@@ -41,9 +52,21 @@ class ReportViews(Protocol):
 
 
 @runtime_checkable
+class PlacedViews(Protocol):
+    """The same for methods that share a draw over a batch: `place` is the film's place among those that share it."""
+
+    draws_over: Literal["batch", "device"]  # who shares: the global batch, or one device's part of it
+
+    def __call__(self, film: np.ndarray, rng: np.random.Generator, place: Place | None = None) -> dict[str, Tensor]:
+        """Turn a film (H, W) uint8 into named tensors; the loader stacks them over the batch."""
+        ...
+
+
+@runtime_checkable
 class Method(Protocol):
     """What the loop calls. `config` is a frozen dataclass defined at the top of the method's own file.
 
+    Optional: `optimisation`, an `Optimisation`; `warnings(scalars)`, sentences for the log about a step's numbers.
     A method that reads reports says so by a class attribute `reads_reports = True`, is built as `(config, tokenizer)`
     and gives `ReportViews`; its `clock`, a `StageClock`, tells the log where a step's time went.
     """
@@ -51,7 +74,7 @@ class Method(Protocol):
     config: Any
     backbone: nn.Module  # what survives pretraining
 
-    def views(self) -> Views | ReportViews:
+    def views(self) -> Views | ReportViews | PlacedViews:
         """The transform a training film goes through."""
         ...
 

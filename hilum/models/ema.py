@@ -20,12 +20,16 @@ class Ema(nn.Module):
         self.decay = decay
         self.module = deepcopy(source).requires_grad_(False).eval()
 
-    @torch.no_grad()
     def update(self, source: nn.Module, decay: float | None = None) -> None:
         """Move towards `source`, by `decay` where given (a schedule) and the stored one otherwise."""
-        rate = self.decay if decay is None else decay
-        averages: list[Tensor] = list(self.module.parameters())
-        currents: list[Tensor] = list(source.parameters())
-        torch._foreach_lerp_(averages, currents, 1.0 - rate)
-        for average, current in zip(self.module.buffers(), source.buffers(), strict=True):
-            average.copy_(current)
+        follow(self.module, source, self.decay if decay is None else decay)
+
+
+@torch.no_grad()
+def follow(average: nn.Module, source: nn.Module, decay: float) -> None:
+    """Move the parameters of `average` towards those of `source`: decay * average + (1 - decay) * source."""
+    averages: list[Tensor] = list(average.parameters())
+    currents: list[Tensor] = list(source.parameters())
+    torch._foreach_lerp_(averages, currents, 1.0 - decay)
+    for old, new in zip(average.buffers(), source.buffers(), strict=True):
+        old.copy_(new)

@@ -11,6 +11,7 @@ from hilum.errors import CheckpointError
 from hilum.models.fill import fill
 from hilum.models.positions import resize_table
 from hilum.models.vit import VisionTransformer
+from hilum.pretraining.load import load_method
 
 
 def initialise_from(method: Any, source: str) -> tuple[str, ...]:
@@ -26,6 +27,12 @@ def initialise_from(method: Any, source: str) -> tuple[str, ...]:
     if path.is_file():
         lines: tuple[str, ...] = method.start_from(path)
         return (f"start from {path.name}, sha256 {ckpt.file_digest(path)}", *lines)
+    earlier = _stage_of(method, path)
+    if earlier is not None:
+        folder, stage = earlier
+        lines = method.start_from_method(stage, where=folder)
+        digest = ckpt.file_digest(folder / ckpt.WEIGHTS)
+        return (f"start from the stage {source}, step {folder.name}, sha256 {digest}", *lines)
     encoder = load(path)
     weights, backbone = encoder.model.state_dict(), method.backbone
     if isinstance(encoder.model, VisionTransformer) and isinstance(backbone, VisionTransformer):
@@ -36,9 +43,21 @@ def initialise_from(method: Any, source: str) -> tuple[str, ...]:
             prefix=int(backbone.config.class_token),
             rule=encoder.model.config.position_resize,
         )
-    fill(backbone, weights, where=path)
     digest = ckpt.file_digest(encoder_folder(path) / ckpt.WEIGHTS)
-    return (f"start from the encoder {source}, sha256 {digest}: {len(weights)} tensors",)
+    note = f"start from the encoder {source}, sha256 {digest}: {len(weights)} tensors"
+    if hasattr(method, "start_from_encoder"):
+        return (note, *method.start_from_encoder(weights, where=path))
+    fill(backbone, weights, where=path)
+    return (note,)
+
+
+def _stage_of(method: Any, path: Path) -> tuple[Path, Any] | None:
+    """The newest checkpoint of a run of the same method that hands on more than its encoder, and its method."""
+    saved = ckpt.checkpoints(path)
+    if not saved or not hasattr(method, "start_from_method"):
+        return None
+    earlier = load_method(saved[-1])
+    return (saved[-1], earlier) if type(earlier) is type(method) else None
 
 
 def initialise_text_from(method: Any, source: str) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from hilum.config import TrainSettings, override, to_json
 from hilum.errors import ConfigError, ManifestError
 from hilum.lookup import lookup
 from hilum.manifest import Manifest
+from hilum.manifest.share import share_of_patients
 from hilum.manifest.where import select_where
 from hilum.methods import METHODS, build, reads_reports
 from hilum.pretraining.reading import Reading, read_training_reports
@@ -32,6 +34,7 @@ class Plan:
     labelled: Manifest  # all films of the views asked for, for the online probe
     views: tuple[str, ...]
     where: tuple[str, ...]
+    data_fraction: float
     init: str | None
     init_text: str | None
     reading: Reading | None  # reports and tokenizer, for methods that read
@@ -51,6 +54,7 @@ class Plan:
             "steps": total_steps(self.settings, len(self.manifest)),
             "views": list(self.views),
             "where": list(self.where),
+            "data_fraction": self.data_fraction,
             "init": self.init,
             "init_text": self.init_text,
             "counts": list(self.counts),
@@ -74,6 +78,7 @@ def make_plan(
     settings: Mapping[str, Any],
     views: Sequence[str] = (),
     where: Sequence[str] = (),
+    data_fraction: float = 1.0,
     init: str | None = None,
     init_text: str | None = None,
     tokenizer: str | None = None,
@@ -87,9 +92,10 @@ def make_plan(
         preset: a name of the method's PRESETS; the method's own where omitted.
         variant: a name of the method's VARIANTS, laid over the preset.
         method_options: fields of the method's Config, laid over both.
-        settings: fields of TrainSettings.
+        settings: fields of TrainSettings, laid over the method's own defaults (its SETTINGS).
         views: view positions to keep.
         where: conditions on manifest columns, as of `select_where`.
+        data_fraction: share of the training patients in (0, 1]; smaller shares lie inside larger ones.
         init: where the backbone starts.
         init_text: a BERT folder where the report encoder starts.
         tokenizer: a tokenizer file or BERT folder; the one of `init_text`, or one trained on the reports, if omitted.
@@ -100,7 +106,8 @@ def make_plan(
         ManifestError: no training films, files that are missing, or no reports for a method that reads them.
     """
     config = _method_config(method, preset, variant, method_options)
-    resolved = override(TrainSettings(), settings, where="settings")
+    own = _tables(method, "SETTINGS").get(variant or "hilum", {})
+    resolved = override(TrainSettings(), {**own, **settings}, where="settings")
     everything = Manifest.read(data).select(views=list(views) or None)
     counts: list[str] = []
     if where:
@@ -115,6 +122,9 @@ def make_plan(
             where=data,
             fix="Check the columns split and view_position, --views or --where",
         )
+    if data_fraction != 1.0:
+        films, kept = share_of_patients(films, data_fraction, resolved.seed)
+        counts.append(f"{data_fraction:.4g} of the training patients: {kept:,} patients, {len(films):,} films")
     reading = None
     if reads_reports(method):
         films, reading = read_training_reports(films, config, tokenizer or init_text, vocabulary=vocabulary)
@@ -125,23 +135,20 @@ def make_plan(
         build(method, config, reading.tokenizer if reading is not None else None)
     films.check_files()
     return Plan(
-        method, preset, variant, config, resolved, data, films, everything, tuple(views), tuple(where), init, init_text,
-        reading, tuple(counts),
+        method, preset, variant, config, resolved, data, films, everything, tuple(views), tuple(where), data_fraction,
+        init, init_text, reading, tuple(counts),
     )  # fmt: skip
 
 
 def _method_config(method: str, preset: str | None, variant: str | None, options: Mapping[str, Any]) -> Any:
     """Preset, then variant, then single options."""
-    module = lookup(METHODS, method, kind="method").__module__
-    presets = lookup({"presets": f"{module}:PRESETS"}, "presets", kind="table")
+    presets = _tables(method, "PRESETS")
     if preset is not None and preset not in presets:
         known = ", ".join(presets)
         raise ConfigError(f"unknown preset {preset!r} of {method}", where="--preset", fix=f"Known: {known}")
     config = presets[preset or method]
     if variant is not None:
-        variants: Mapping[str, Mapping[str, Any]] = {}
-        if reads_reports(method):
-            variants = lookup({"variants": f"{module}:VARIANTS"}, "variants", kind="table")
+        variants = _tables(method, "VARIANTS")
         if variant not in variants:
             known = ", ".join(variants) or "none"
             raise ConfigError(f"unknown variant {variant!r} of {method}", where="--variant", fix=f"Known: {known}")
@@ -149,3 +156,10 @@ def _method_config(method: str, preset: str | None, variant: str | None, options
     config = override(config, options, where="--set")
     _ = config.backbone  # a model that cannot be is refused before any data is read
     return config
+
+
+def _tables(method: str, name: str) -> Mapping[str, Any]:
+    """PRESETS, VARIANTS or SETTINGS of a method's module; empty where it has none."""
+    module = import_module(lookup(METHODS, method, kind="method").__module__)
+    table: Mapping[str, Any] = getattr(module, name, {})
+    return table

@@ -23,7 +23,8 @@ from hilum.trainer import Evaluator, TrainingFilms, fit
 
 # what a resumed run must share with its beginning
 IDENTITY = (
-    "method", "manifest_sha256", "views", "where", "reports", "method_config", "settings", "init", "init_text",
+    "method", "manifest_sha256", "views", "where", "data_fraction", "reports", "method_config", "settings", "init",
+    "init_text",
 )  # fmt: skip
 
 
@@ -126,25 +127,14 @@ def _export(plan: Plan, run: RunFolder, step: int, *, hours: float) -> None:
     }
     towers = getattr(method, "towers", None)
     tokenizer = method.tokenizer if towers is not None else None
-    Encoder(method.backbone, method.preprocessing, origin, towers=towers, tokenizer=tokenizer).save(
-        run.path / "encoder"
-    )
+    model = getattr(method, "encoder", method.backbone)  # dinov2 leaves its mask token behind
+    Encoder(model, method.preprocessing, origin, towers=towers, tokenizer=tokenizer).save(run.path / "encoder")
 
 
 def _check_same(plan: Plan, run: RunFolder) -> None:
     """A resumed run must compute what it began; only where and how it runs may change."""
     before, now = run.config(), plan.to_json()
-    for key in (
-        "method",
-        "manifest_sha256",
-        "views",
-        "where",
-        "reports",
-        "method_config",
-        "settings",
-        "init",
-        "init_text",
-    ):
+    for key in IDENTITY:
         old, new = before.get(key), now[key]
         if key == "settings":
             old = {k: v for k, v in (old or {}).items() if k not in FREE_ON_RESUME}

@@ -25,10 +25,10 @@ from hilum import distributed as dist
 from hilum.config import TrainSettings
 from hilum.errors import DivergedError, PreemptedError
 from hilum.films import FilmStore
-from hilum.loader import FilmOrder, ManifestDataset, MicroBatches, make_loader
+from hilum.loader import FilmOrder, ManifestDataset, MicroBatches, Placing, make_loader
 from hilum.methods.clock import StageClock
 from hilum.models.ema import Ema
-from hilum.optim import adamw, cosine_with_warmup, parameter_groups, set_learning_rate
+from hilum.optim import adamw, cosine, cosine_with_warmup, parameter_groups, set_schedule
 from hilum.reports import Reports
 from hilum.run_folder import LOG, RunFolder
 from hilum.signals import SigTerm
@@ -36,7 +36,6 @@ from hilum.trainer.log import TrainingLog
 from hilum.trainer.state import Progress, Training
 
 MAX_BAD_STEPS = 3  # skipped steps in a row before the run rolls back, and the next time stops
-EMBEDDINGS = frozenset({"cls_token", "reg_token", "pos_embed"})  # no weight decay where layers decay (MAE fine-tuning)
 
 Evaluator = Callable[[nn.Module, int], Mapping[str, float]]  # (method with whole weights, step) -> named numbers
 
@@ -103,6 +102,7 @@ def fit(
             step = _take_step(training, batches, total)
             if step.taken:
                 log.step(_record(training, step, draws, data))
+                _warn(training, step)
             else:
                 log.skipped(training.at.step, step.loss, step.norm, [data.image_ids[row] for _, row in draws])
             if training.at.bad_steps >= MAX_BAD_STEPS:
@@ -145,7 +145,7 @@ def _set_up(method: Any, settings: TrainSettings, run: RunFolder, describe: Mapp
         weight_decay=settings.weight_decay,
         layer_decay=settings.layer_decay,
         depth=method.backbone.config.depth,
-        no_decay=EMBEDDINGS if settings.layer_decay is not None else (),
+        asked=getattr(method, "optimisation", None),
     )
     optimizer = adamw(method, groups, lr=settings.peak_lr, betas=settings.betas)
     if average is not None:
@@ -178,8 +178,16 @@ def _batches(training: Training, data: TrainingFilms, order: FilmOrder, total: i
     """This device's micro-batches from the present step to the last."""
     settings, fabric = training.settings, training.fabric
     views = training.method.views()
+    sharing = {"batch": settings.batch_size, "device": _micro_batch(settings)}
+    placing = Placing(order, sharing[views.draws_over]) if hasattr(views, "draws_over") else None
     dataset = ManifestDataset(
-        data.films, data.image_ids, views, seed=settings.seed, targets=data.targets, reports=data.reports
+        data.films,
+        data.image_ids,
+        views,
+        seed=settings.seed,
+        targets=data.targets,
+        reports=data.reports,
+        placing=placing,
     )
     sampler = MicroBatches(
         order,
@@ -210,7 +218,10 @@ def _take_step(training: Training, batches: Iterator[dict[str, Any]], total: int
     began, progress = time.perf_counter(), training.at.step / total
     settings, method, optimizer = training.settings, training.method, training.wrapped_optimizer
     lr = _learning_rate(settings, training.at.step, total)
-    set_learning_rate(training.optimizer, lr)
+    decay = None
+    if settings.weight_decay_end is not None:
+        decay = cosine(progress, settings.weight_decay, settings.weight_decay_end)
+    set_schedule(training.optimizer, lr, progress=progress, weight_decay=decay)
     mean, scalars, waited = _accumulate(training, batches, progress)
     if settings.precision == "fp16":  # undo loss scaling before gradients are measured
         training.fabric.strategy.precision.unscale_gradients(optimizer)
@@ -269,6 +280,13 @@ def _record(training: Training, step: Step, draws: Sequence[tuple[int, int]], da
         "images_per_second": films / step.seconds,
         "data_wait": step.waited / step.seconds,
     }
+
+
+def _warn(training: Training, step: Step) -> None:
+    """What the method has to say about the numbers of a step."""
+    said = getattr(training.method, "warnings", None)
+    for line in said({name: value.item() for name, value in step.scalars.items()}) if said is not None else ():
+        LOG.warning("step %d: %s", training.at.step, line)
 
 
 def _stages(method: Any) -> dict[str, float]:

@@ -115,6 +115,7 @@ class CropViews:
     patch_size: int  # pixels a side of a patch
     mask_probability: float = 0.5  # share of the global crops that lose patches
     mask_ratio: tuple[float, float] = (0.1, 0.5)  # smallest and largest share of patches that a masked crop loses
+    draws_over: Literal["batch", "device"] = "batch"  # whose crops share the draw of how many patches are lost
 
     def __post_init__(self) -> None:
         """Refuse crops that patches do not tile and values without meaning."""
