@@ -18,7 +18,8 @@ from torch import Tensor
 
 from hilum.losses.gather import world
 
-PIECE = 2**22  # numbers held beside the plan at a time
+PIECE = 2**20  # numbers held beside the plan at a time: what a processor's cache holds
+DEVICE_PIECE = 2**25  # the same on other devices, where every piece costs a launch
 
 
 @torch.no_grad()
@@ -45,7 +46,7 @@ def sinkhorn(scores: Tensor, *, epsilon: float, iterations: int = 3, gathered: b
 
 def normalise_rows(log: Tensor) -> Tensor:
     """Make the exponentials of each row of (B, K) sum to 1, in place: the logarithm of a softmax."""
-    for part in log.split(rows_at_a_time(log)):
+    for part in torch.split(log, rows_at_a_time(log)):
         part -= part.logsumexp(1, keepdim=True)
     return log
 
@@ -56,7 +57,7 @@ def _columns(log: Tensor, gathered: bool) -> Tensor:
     if gathered:
         dist.all_reduce(largest, op=dist.ReduceOp.MAX)
     mass = torch.zeros_like(largest)
-    for part in log.split(rows_at_a_time(log)):
+    for part in torch.split(log, rows_at_a_time(log)):
         mass += (part - largest).exp_().sum(0)
     if gathered:
         dist.all_reduce(mass)
@@ -65,4 +66,5 @@ def _columns(log: Tensor, gathered: bool) -> Tensor:
 
 def rows_at_a_time(table: Tensor) -> int:
     """How many rows of a (B, K) table make a piece."""
-    return max(1, PIECE // max(1, table.shape[1]))
+    piece = PIECE if table.device.type == "cpu" else DEVICE_PIECE
+    return max(1, piece // max(1, table.shape[1]))

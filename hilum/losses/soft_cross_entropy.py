@@ -44,7 +44,7 @@ class _SoftCrossEntropy(torch.autograd.Function):
     def forward(ctx: Any, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
         losses, normalisers, masses = [], [], []
         rows = rows_at_a_time(student)
-        for logits, targets in zip(student.split(rows), teacher.split(rows), strict=True):
+        for logits, targets in zip(torch.split(student, rows), torch.split(teacher, rows), strict=True):
             scaled = _exact(logits) / temperature
             normalisers.append(scaled.logsumexp(1))
             masses.append(targets.sum(1, dtype=scaled.dtype))
@@ -60,7 +60,9 @@ class _SoftCrossEntropy(torch.autograd.Function):
         of_student = torch.empty_like(student)
         tables = (of_student, student, teacher, normalisers[:, None], masses[:, None], gradient[:, None])
         rows = rows_at_a_time(student)
-        for out, logits, targets, normaliser, mass, share in zip(*(table.split(rows) for table in tables), strict=True):
+        for out, logits, targets, normaliser, mass, share in zip(
+            *(torch.split(table, rows) for table in tables), strict=True
+        ):
             softmax = (_exact(logits) / ctx.temperature).sub_(normaliser).exp_()
             out.copy_(softmax.mul_(mass).sub_(targets).mul_(share / ctx.temperature))
         return of_student, None, None

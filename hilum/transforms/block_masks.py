@@ -91,7 +91,7 @@ def mask_counts(
 
 
 def stratified_counts(rng: np.random.Generator, masked: int, patches: int, ratio: tuple[float, float]) -> Iterator[int]:
-    """Patches to mask in each of `masked` crops: a share of each of as many equal parts of `ratio`, drawn when asked."""
+    """Patches to mask in each of `masked` crops: a share of each of as many equal parts of `ratio`, drawn on demand."""
     edges = np.linspace(*ratio, masked + 1)
     for low, high in pairwise(edges.tolist()):
         yield int(patches * (low + (high - low) * rng.random()))
