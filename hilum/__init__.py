@@ -16,6 +16,7 @@ _PUBLIC = {
     "prepare": "hilum.commands.prepare:prepare",
     "audit": "hilum.commands.audit:audit",
     "pretrain": "hilum.commands.pretrain:pretrain",
+    "embed": "hilum.commands.embed:embed",
     "adapt": "hilum.commands.adapt:adapt",
     "evaluate": "hilum.commands.evaluate:evaluate",
     "zero_shot": "hilum.commands.zero_shot:zero_shot",
@@ -27,6 +28,7 @@ _PUBLIC = {
     # things
     "load": "hilum.encoder:load",
     "Encoder": "hilum.encoder:Encoder",
+    "FeatureStore": "hilum.evaluation.feature_store:FeatureStore",
     "Manifest": "hilum.manifest:Manifest",
     "UserError": "hilum.errors:UserError",
 }

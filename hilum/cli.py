@@ -17,6 +17,7 @@ VERBS = {
     ),
     "audit": ("hilum.commands.audit:audit", "find patients and images that leak across splits and sets"),
     "pretrain": ("hilum.commands.pretrain:pretrain", "films, and their reports -> pretrained encoder"),
+    "embed": ("hilum.commands.embed:embed", "encoder + films -> features on disk that every head can read"),
     "adapt": ("hilum.commands.adapt:adapt", "encoder + labelled films -> classifier"),
     "evaluate": ("hilum.commands.evaluate:evaluate", "classifier + test films -> results with intervals"),
     "zero-shot": ("hilum.commands.zero_shot:zero_shot", "findings from sentences, without a label"),

@@ -141,12 +141,14 @@ def test_the_public_surface_fits_a_page() -> None:
     assert {verb.replace("-", "_") for verb in VERBS} <= set(hilum.__all__)
     assert hilum.__all__ == [
         "Encoder",
+        "FeatureStore",
         "Manifest",
         "UserError",
         "adapt",
         "audit",
         "demo",
         "doctor",
+        "embed",
         "evaluate",
         "ground",
         "info",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,33 +66,39 @@ def run_films(
     preprocessing: Preprocessing,
     runner: Runner,
     *,
+    batches: Sequence[Sequence[int]] | None = None,
     title: str = "encoding films",
 ) -> Iterator[Tensor]:
-    """Outputs of `network` for all films in order, batch by batch, float32 on the CPU.
+    """Outputs of `network` for films in order, batch by batch, float32 on the CPU.
 
     Args:
         network: normalised images (B, C, S, S) on `runner.torch_device` -> (B, anything).
         films: the films.
         preprocessing: the record of the network's encoder.
         runner: device, batch size, workers, precision.
+        batches: rows of each forward pass; all films, `runner.batch_size` at a time, where omitted.
         title: of the progress bar.
     """
-    device, count = runner.torch_device, len(films)
-    ids = [str(row) for row in range(count)]
+    device = runner.torch_device
+    ids = [str(row) for row in range(len(films))]
     dataset = ManifestDataset(films, ids, EvaluationView(preprocessing), seed=0)
-    batches = [
-        [(0, row) for row in range(start, min(start + runner.batch_size, count))]
-        for start in range(0, count, runner.batch_size)
-    ]
-    loader = make_loader(dataset, batches, workers=runner.workers, pin=device.type == "cuda")
+    if batches is None:
+        batches = row_batches(range(len(films)), runner.batch_size)
+    draws = [[(0, row) for row in rows] for rows in batches]
+    loader = make_loader(dataset, draws, workers=runner.workers, pin=device.type == "cuda")
     bf16 = runner.precision == "bf16"
-    with ProgressBar(title, count, quiet=runner.quiet) as bar:
+    with ProgressBar(title, sum(map(len, batches)), quiet=runner.quiet) as bar:
         for batch in loader:
             images = batch[IMAGE].to(device, non_blocking=True)
             with torch.no_grad(), torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext():
                 output = network(images)
             yield output.float().cpu()
             bar.advance(len(images))
+
+
+def row_batches(rows: Sequence[int], size: int) -> list[Sequence[int]]:
+    """Rows in order, at most `size` at a time."""
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
 def extract_features(

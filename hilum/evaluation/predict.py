@@ -57,13 +57,50 @@ def films_to_judge(
         ConfigError: the training split without leave, or patients that the classifier has learned from.
         ManifestError: no films, or none of the findings is in the table.
     """
+    trained_views = tuple(record.origin.get("views", ()))
+    chosen, notes = honest_films(
+        manifest, split, views=views, trained_views=trained_views, patients=patients, allow_train=allow_train
+    )
+    targets, unlabelled = _targets(record, chosen)
+    if unlabelled:
+        notes.append(f"The table has no labels for {', '.join(unlabelled)}.")
+    policy = record.policy.get("default", "ignore"), record.policy.get("rules") or {}
+    if policy != ("ignore", {}):
+        exceptions = "".join(f", {finding} as {rule}" for finding, rule in policy[1].items())
+        notes.append(f"Uncertain labels count as {policy[0]}{exceptions}, as in training.")
+    return Films(chosen, targets, tuple(notes))
+
+
+def honest_films(
+    manifest: Manifest,
+    split: Split,
+    *,
+    views: tuple[str, ...] = (),
+    trained_views: tuple[str, ...] = (),
+    patients: Mapping[str, Any] | None,
+    allow_train: bool = False,
+) -> tuple[Manifest, list[str]]:
+    """The films of a split whose patients a model has not learned from, and notes for the results page.
+
+    Args:
+        manifest: the data set.
+        split: train, val or test.
+        views: only these view positions.
+        trained_views: those of training, which hold where none is named.
+        patients: `trained_patients(run)`.
+        allow_train: take known patients all the same, with a note.
+
+    Raises:
+        ConfigError: the training split without leave, or patients that the model has learned from.
+        ManifestError: no films.
+    """
     if split == "train" and not allow_train:
         raise ConfigError(
             "a classifier is not judged on the split it learned from",
             where="split",
             fix="Use --split test, or --allow-train",
         )
-    wanted = views or tuple(record.origin.get("views", ()))
+    wanted = views or trained_views
     chosen = manifest.select(split=split, views=wanted or None)
     if not len(chosen):
         shown = f" with views {','.join(wanted)}" if wanted else ""
@@ -75,14 +112,7 @@ def films_to_judge(
     chosen.check_files()
     notes = [f"Only films with the views {', '.join(wanted)}, as in training."] if wanted and not views else []
     notes += _overlap(chosen, split, patients, allow_train=allow_train)
-    targets, unlabelled = _targets(record, chosen)
-    if unlabelled:
-        notes.append(f"The table has no labels for {', '.join(unlabelled)}.")
-    policy = record.policy.get("default", "ignore"), record.policy.get("rules") or {}
-    if policy != ("ignore", {}):
-        exceptions = "".join(f", {finding} as {rule}" for finding, rule in policy[1].items())
-        notes.append(f"Uncertain labels count as {policy[0]}{exceptions}, as in training.")
-    return Films(chosen, targets, tuple(notes))
+    return chosen, notes
 
 
 def predict(trained: TrainedClassifier, films: Films, *, runner: Runner | None = None) -> pd.DataFrame:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from hilum.heads.standardise import Standardise
+from hilum.heads.taps import Reads
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class LinearHead(nn.Module):
     """Standardised features (..., width) -> logits (..., outputs)."""
 
     Config = LinearConfig
+    reads: ClassVar[Reads] = "pooled"
 
     def __init__(self, width: int, outputs: int, config: LinearConfig | None = None) -> None:
         super().__init__()

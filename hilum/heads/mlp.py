@@ -6,11 +6,13 @@ The paper gives neither width nor activation; a GELU layer of 256 units is our c
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hilum.heads.standardise import Standardise
+from hilum.heads.taps import Reads
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class MLPHead(nn.Module):
     """Standardised features (..., width) -> hidden GELU layer -> logits (..., outputs)."""
 
     Config = MLPConfig
+    reads: ClassVar[Reads] = "pooled"
 
     def __init__(self, width: int, outputs: int, config: MLPConfig | None = None) -> None:
         super().__init__()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from importlib import import_module
 from typing import Any, Final
 
 from hilum.lookup import lookup
@@ -18,6 +20,13 @@ METHODS: Final[dict[str, str]] = {
 def reads_reports(name: str) -> bool:
     """Whether a method learns from reports, and so is built with a tokenizer."""
     return bool(getattr(lookup(METHODS, name, kind="method"), "reads_reports", False))
+
+
+def table_of(name: str, table: str) -> Mapping[str, Any]:
+    """PRESETS, VARIANTS or SETTINGS of the file of a method; empty where it has none."""
+    lookup(METHODS, name, kind="method")  # a wrong name is told here
+    found: Mapping[str, Any] = getattr(import_module(METHODS[name].partition(":")[0]), table, {})
+    return found
 
 
 def build(name: str, config: Any, tokenizer: Any = None) -> Any:

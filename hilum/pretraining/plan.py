@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 import torch
 
 from hilum.config import TrainSettings, override, to_json
 from hilum.errors import ConfigError, ManifestError
-from hilum.lookup import lookup
 from hilum.manifest import Manifest
 from hilum.manifest.share import share_of_patients
 from hilum.manifest.where import select_where
-from hilum.methods import METHODS, build, reads_reports
+from hilum.methods import build, reads_reports, table_of
 from hilum.pretraining.reading import Reading, read_training_reports
 from hilum.trainer import total_steps
 
@@ -106,7 +104,7 @@ def make_plan(
         ManifestError: no training films, files that are missing, or no reports for a method that reads them.
     """
     config = _method_config(method, preset, variant, method_options)
-    own = _tables(method, "SETTINGS").get(variant or "hilum", {})
+    own = table_of(method, "SETTINGS").get(variant or "hilum", {})
     resolved = override(TrainSettings(), {**own, **settings}, where="settings")
     everything = Manifest.read(data).select(views=list(views) or None)
     counts: list[str] = []
@@ -142,13 +140,13 @@ def make_plan(
 
 def _method_config(method: str, preset: str | None, variant: str | None, options: Mapping[str, Any]) -> Any:
     """Preset, then variant, then single options."""
-    presets = _tables(method, "PRESETS")
+    presets = table_of(method, "PRESETS")
     if preset is not None and preset not in presets:
         known = ", ".join(presets)
         raise ConfigError(f"unknown preset {preset!r} of {method}", where="--preset", fix=f"Known: {known}")
     config = presets[preset or method]
     if variant is not None:
-        variants = _tables(method, "VARIANTS")
+        variants = table_of(method, "VARIANTS")
         if variant not in variants:
             known = ", ".join(variants) or "none"
             raise ConfigError(f"unknown variant {variant!r} of {method}", where="--variant", fix=f"Known: {known}")
@@ -156,10 +154,3 @@ def _method_config(method: str, preset: str | None, variant: str | None, options
     config = override(config, options, where="--set")
     _ = config.backbone  # a model that cannot be is refused before any data is read
     return config
-
-
-def _tables(method: str, name: str) -> Mapping[str, Any]:
-    """PRESETS, VARIANTS or SETTINGS of a method's module; empty where it has none."""
-    module = import_module(lookup(METHODS, method, kind="method").__module__)
-    table: Mapping[str, Any] = getattr(module, name, {})
-    return table

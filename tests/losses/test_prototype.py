@@ -1,4 +1,4 @@
-"""Sinkhorn codes and swapped prediction: the slow oracle with gradients, fairness, extreme temperatures."""
+"""Swapped prediction of codes: the slow oracle with gradients, an empty batch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from hilum.losses.prototype import prototype_alignment, sinkhorn
+from hilum.losses.prototype import prototype_alignment
 from tests.oracles import medim as oracle
 
 
@@ -17,8 +17,6 @@ def test_equals_the_loops_with_gradients(samples: int, prototypes: int, epsilon:
     images, reports, centres = (
         F.normalize(torch.randn(n, 5, dtype=torch.float64), dim=1) for n in (samples, samples, prototypes)
     )
-    scores = images @ centres.T
-    torch.testing.assert_close(sinkhorn(scores, epsilon=epsilon), oracle.sinkhorn(scores, epsilon, 3))
     ours = [x.clone().requires_grad_() for x in (images, reports, centres)]
     slow = [x.clone().requires_grad_() for x in (images, reports, centres)]
     got = prototype_alignment(*ours, temperature=0.3, epsilon=epsilon)
@@ -30,16 +28,7 @@ def test_equals_the_loops_with_gradients(samples: int, prototypes: int, epsilon:
         torch.testing.assert_close(left.grad, right.grad)
 
 
-def test_codes_use_every_prototype_alike() -> None:
-    torch.manual_seed(0)
-    codes = sinkhorn(torch.randn(40, 8), epsilon=0.5, iterations=50)
-    torch.testing.assert_close(codes.sum(0), torch.full((8,), 5.0), rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(codes.sum(1), torch.ones(40))
-
-
-def test_no_temperature_overflows_and_an_empty_batch_is_no_fault() -> None:
-    scores = torch.linspace(-1, 1, 12).view(4, 3)
-    assert torch.isfinite(sinkhorn(scores, epsilon=1e-4)).all()
+def test_an_empty_batch_is_no_fault() -> None:
     empty = torch.zeros(0, 5, requires_grad=True)
     loss = prototype_alignment(empty, empty, torch.eye(5))
     loss.backward()

@@ -14,7 +14,7 @@ from hilum.losses import sinkhorn as module
 from hilum.losses.gather import rank, world
 from hilum.losses.sinkhorn import sinkhorn
 from hilum.losses.soft_cross_entropy import soft_cross_entropy
-from tests.oracles import dino as oracle
+from tests.oracles import medim as oracle
 from tests.processes import in_processes
 
 

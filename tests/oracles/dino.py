@@ -7,21 +7,16 @@ of hilum; gradients come from autograd through the loops.
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
-
-def softmax(row: Tensor) -> list[Tensor]:
-    exponentials = [value.exp() for value in row]
-    return [value / sum(exponentials) for value in exponentials]
+from tests.oracles.medim import softmax
 
 
 def cross_entropy(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """One sample: -sum_k t_k log softmax(s / temperature)_k."""
     loss = student.new_zeros(())
-    for share, predicted in zip(teacher, softmax(student / temperature), strict=True):
+    for share, predicted in zip(teacher, softmax(list(student / temperature)), strict=True):
         loss = loss - share * predicted.log()
     return loss
 
@@ -47,7 +42,7 @@ def ibot(student: list[Tensor], teacher: list[Tensor], temperature: float) -> Te
 
 def centred_targets(logits: Tensor, centre: Tensor, temperature: float) -> Tensor:
     """Eq. 1 with the centre of eq. 4: (B, K) logits, (K,) centre."""
-    return torch.stack([torch.stack(softmax((row - centre) / temperature)) for row in logits])
+    return torch.stack([torch.stack(softmax(list((row - centre) / temperature))) for row in logits])
 
 
 def moved_centre(centre: Tensor, logits: Tensor, momentum: float) -> Tensor:
@@ -56,22 +51,6 @@ def moved_centre(centre: Tensor, logits: Tensor, momentum: float) -> Tensor:
     for k, old in enumerate(centre):
         moved.append(momentum * old + (1 - momentum) * sum(row[k] for row in logits) / len(logits))
     return torch.stack(moved)
-
-
-def sinkhorn(scores: Tensor, epsilon: float, iterations: int) -> Tensor:
-    """Exponentials; then prototypes to equal sums, and samples to equal sums, in turn."""
-    samples, prototypes = scores.shape
-    highest = float(scores.max())
-    plan = [[math.exp((float(scores[b, k]) - highest) / epsilon) for k in range(prototypes)] for b in range(samples)]
-    for _ in range(iterations):
-        for k in range(prototypes):
-            mass = sum(plan[b][k] for b in range(samples))
-            for b in range(samples):
-                plan[b][k] /= mass * prototypes
-        for b in range(samples):
-            mass = sum(plan[b])
-            plan[b] = [value / (mass * samples) for value in plan[b]]
-    return torch.tensor([[value * samples for value in row] for row in plan], dtype=torch.float64)
 
 
 def koleo(x: Tensor) -> Tensor:
