@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def run_adaptation(plan: Plan, out: str | Path, *, resume: bool = False, runner:
     runner = runner or Runner()
     run = RunFolder(out, resume=resume)
     if resume:
-        _check_same(plan, run)
+        check_same(plan.to_json(), run)
     else:
         run.start(plan.to_json())
     handler = run.open_log()
@@ -168,9 +169,9 @@ def _write_patients(plan: Plan, run: RunFolder) -> None:
     write_atomic(run.path / PATIENTS, json.dumps(record, indent=2) + "\n")
 
 
-def _check_same(plan: Plan, run: RunFolder) -> None:
-    """A resumed run must compute what it began."""
-    before, now = run.config(), json.loads(json.dumps(plan.to_json()))
+def check_same(plan: Mapping[str, Any], run: RunFolder) -> None:
+    """Refuse to resume a run whose resolved configuration was another than `plan`."""
+    before, now = run.config(), json.loads(json.dumps(plan))
     paths = ("data", "encoder")  # may have moved: their digests decide
     changed = [key for key in now if key not in paths and before.get(key) != now[key]]
     if changed:
