@@ -1,6 +1,6 @@
 """What a head with attention reads: class and patch tokens of an encoder's last blocks, side by side on the channels.
 
-CheXFound's heads read the last four blocks (arXiv 2502.05142, III-A2), each through the backbone's final norm. A
+CheXFound's heads read the last four blocks (arXiv 2502.05142, IV-A), each through the backbone's final norm. A
 convolutional encoder takes part: the cells of its last map count as patch tokens, their mean as class token.
 """
 
