@@ -16,6 +16,7 @@ POINTS = {
     "mrm accumulation": ("hilum.methods.mrm", "MRM.forward"),
     "maco accumulation": ("hilum.methods.maco", "MaCo.forward"),
     "medim accumulation": ("hilum.methods.medim", "MedIM.forward"),
+    "dinov2 accumulation": ("hilum.methods.dinov2", "DINOv2.forward"),
     "step": ("torch.optim", "AdamW.step"),  # before the weights move
     "save": ("hilum.checkpoint", "save_file"),  # between the files of a checkpoint
     "rename": ("hilum.checkpoint", "os.replace"),  # all written, not yet in place

@@ -1,4 +1,4 @@
-"""The methods that read reports, under the same loop: killed and resumed bit for bit, on two processes as on one."""
+"""The methods beside MAE, under the same loop: killed and resumed bit for bit, on two processes as on one."""
 
 from __future__ import annotations
 
@@ -29,6 +29,11 @@ SMALL: dict[str, dict[str, Any]] = {
     "mrm": {**DECODER, "text": TEXT, "length": 40},
     "maco": {**DECODER, "text": TEXT, "length": 40},
     "medim": {"text": TEXT, "length": 40, "decoder": [16, 8, 8, 4], "dim": 16, "hidden": 32, "prototypes": 8},
+    "dinov2": {
+        "dino_head": {"prototypes": 32, "hidden": 32, "bottleneck": 16},
+        "ibot_head": {"prototypes": 32, "hidden": 32, "bottleneck": 16},
+        "centering": "softmax",  # its centers are part of the state
+    },
 }
 METHODS = sorted(SMALL)
 
