@@ -1,4 +1,4 @@
-"""`hilum adapt`: an encoder and labelled films to a classifier."""
+"""`hilum adapt`: an encoder and films with labels to a classifier, with follow-up to a model of risk."""
 
 from __future__ import annotations
 
@@ -6,12 +6,19 @@ from typing import Literal
 
 
 def adapt(
-    task: Literal["classify"],
+    task: Literal["classify", "survive"],
     *,
     encoder: str,
     data: str,
-    labels: tuple[str, ...],
+    labels: tuple[str, ...] = (),
     out: str,
+    endpoints: tuple[str, ...] = (),
+    horizon: float | None = None,
+    form: Literal["cox", "discrete", "binary"] = "cox",
+    reduce: Literal["first", "last", "mean"] = "first",
+    threshold: Literal["median", "youden"] = "median",
+    covariates: tuple[str, ...] = (),
+    intervals: int = 10,
     head: str = "linear",
     mode: Literal["frozen", "finetune"] = "frozen",
     fraction: float = 1.0,
@@ -20,7 +27,7 @@ def adapt(
     targets: Literal["multilabel", "multiclass"] = "multilabel",
     weights: Literal["pretrained", "random"] = "pretrained",
     views: tuple[str, ...] = (),
-    epochs: int = 50,
+    epochs: int | None = None,
     batch_size: int | None = None,
     lrs: tuple[float, ...] = (),
     weight_decay: float | None = None,
@@ -36,14 +43,21 @@ def adapt(
     resume: bool = False,
     dry_run: bool = False,
 ) -> str:
-    """Train a classifier on an encoder; the weights with the best validation AUROC are kept in OUT/model.
+    """Train a classifier, or a model of risk over time, on an encoder; OUT/model is the best one on validation.
 
     Args:
-        task: what is learned.
+        task: what is learned: classify findings, or survive: risk over time.
         encoder: a pretraining run, an encoder folder, or a released MAE file.
         data: folder with a manifest that has splits and label columns.
-        labels: findings to classify, e.g. Cardiomegaly,Effusion.
+        labels: findings to classify, e.g. Cardiomegaly,Effusion; survive: findings learned beside the endpoints.
         out: the run folder; new or empty.
+        endpoints: survive: which columns time.* and event.*, e.g. Death,HeartFailure.
+        horizon: survive: days at which risk is asked for, e.g. 1825.
+        form: survive: Cox, discrete time, or the plain binary question at the horizon.
+        reduce: survive: which of a person's films counts: first, last, or the mean score.
+        threshold: survive: where high risk begins, on validation: median or Youden's.
+        covariates: survive: manifest columns learned from beside the film, e.g. age,sex.
+        intervals: survive, discrete: parts into which the training events are cut.
         head: linear or mlp.
         mode: frozen encodes each film once and trains heads on the features; finetune trains all weights.
         fraction: share of the training patients, e.g. 0.01, 0.1; nested for one seed.
@@ -52,8 +66,8 @@ def adapt(
         targets: independent findings, or classes of which exactly one holds.
         weights: random trains the same network without pretraining, to compare.
         views: only films with these view positions, e.g. PA,AP.
-        epochs: passes over the training films.
-        batch_size: films a step; default 256 frozen, 16 finetune.
+        epochs: passes over the training films; default 50, for Cox on the whole training set at once 300.
+        batch_size: films a step; default 256 frozen, 16 finetune, for Cox on pooled features all of them.
         lrs: learning rates; a grid trained at once when frozen, one peak rate for finetune.
         weight_decay: AdamW's; default 0.01 frozen, 0.05 finetune.
         label_smoothing: default 0 frozen, 0.1 finetune.
@@ -71,9 +85,27 @@ def adapt(
     given = dict(locals())
     import sys
 
+    from hilum.commands.arguments import options_of
+
+    if task == "survive":
+        from hilum.evaluation.features import Runner
+        from hilum.evaluation.survival import plan as survival
+
+        risk_plan = survival.make_plan(options_of(survival.Options, adapt, given))
+        if dry_run:
+            import json
+
+            sys.stdout.write(json.dumps(risk_plan.to_json(), indent=2) + "\n")
+            return out
+        from hilum.evaluation.survival.run import result_name, run_survival
+
+        risk = run_survival(risk_plan, out, resume=resume, runner=Runner(device=device, workers=workers))
+        found = f"{result_name(risk)} {risk.validation['value']:.3f}"
+        sys.stdout.write(f"validation {found}; next: hilum evaluate {out} --data {data}\n")
+        return out
     from hilum.evaluation.adaptation import Options, make_plan
 
-    plan = make_plan(Options(**{name: given[name] for name in Options.__dataclass_fields__}))
+    plan = make_plan(options_of(Options, adapt, given))
     if dry_run:
         import json
 

@@ -10,11 +10,15 @@ import inspect
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, get_args, get_origin, get_type_hints
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 from jsonargparse import ArgumentError, ArgumentParser
 
 from hilum.errors import ConfigError, UserError
+
+T = TypeVar("T")
+EVERY_TASK: Final = ("task", "out", "device", "workers", "resume", "dry_run")  # how a command runs, not what it learns
 
 
 def parse(verb: Callable[..., Any], argv: Sequence[str]) -> dict[str, Any]:
@@ -58,6 +62,29 @@ def as_words(verb: Callable[..., Any], arguments: Mapping[str, Any]) -> list[str
         else:
             words.append(f"--{name}={str(value).lower() if isinstance(value, bool) else value}")
     return words
+
+
+def options_of(options: type[T], verb: Callable[..., Any], given: Mapping[str, Any]) -> T:
+    """The options of one task of a verb that has several: those given, the task's own defaults for the rest.
+
+    Args:
+        options: a dataclass; its fields are the options that the task knows.
+        verb: the command.
+        given: its arguments, `task` among them.
+
+    Raises:
+        ConfigError: an option was given that says nothing to this task.
+    """
+    assert is_dataclass(options)
+    known = {field.name: field.default is MISSING and field.default_factory is MISSING for field in fields(options)}
+    defaults = {name: parameter.default for name, parameter in inspect.signature(verb).parameters.items()}
+    changed = {name for name, value in given.items() if value != defaults[name]}
+    if foreign := sorted(changed - set(known) - set(EVERY_TASK)):
+        named = ", ".join(f"--{name.replace('_', '-')}" for name in foreign)
+        raise ConfigError(
+            f"{verb.__name__} {given['task']} has no use for {named}", where="options", fix="Leave it out"
+        )
+    return options(**{name: given[name] for name, required in known.items() if required or name in changed})
 
 
 def build_parser(verb: Callable[..., Any]) -> ArgumentParser:

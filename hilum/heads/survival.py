@@ -192,11 +192,11 @@ class JointObjective:
 
     def split_logits(self, logits: Tensor) -> Sequence[Tensor]:
         """The columns of each part, along the last axis."""
-        return logits.split([query.objective.outputs for query in self.queries], dim=-1)
+        return torch.split(logits, [query.objective.outputs for query in self.queries], dim=-1)
 
     def split_targets(self, targets: Tensor) -> Sequence[Tensor]:
         """The targets of each part."""
-        return targets.split([query.columns for query in self.queries], dim=-1)
+        return torch.split(targets, [query.columns for query in self.queries], dim=-1)
 
 
 def _concordance(scores: Tensor, targets: Tensor) -> float | None:

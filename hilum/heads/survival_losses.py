@@ -123,7 +123,7 @@ def interval_edges(event_times: Tensor, horizon: float, intervals: int) -> Tenso
     levels = torch.arange(1, intervals + 1, dtype=torch.float64) / intervals
     ordered = event_times.double().sort().values
     cuts = ordered[(levels * len(ordered)).ceil().long().clamp(1, len(ordered)) - 1]
-    return torch.cat([cuts.new_zeros(1), cuts, cuts.new_tensor([horizon])]).unique()
+    return torch.unique(torch.cat([cuts.new_zeros(1), cuts, cuts.new_tensor([horizon])]))  # type: ignore[no-any-return]
 
 
 def _grouped_logsumexp(x: Tensor, group: Tensor, groups: int) -> Tensor:

@@ -1,0 +1,238 @@
+"""What `hilum adapt survive` will do: options resolved and everything checked before anything is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import torch
+
+from hilum.config import override, to_json
+from hilum.encoder import Encoder, Pool, load
+from hilum.errors import ConfigError
+from hilum.evaluation.classifier import random_backbone
+from hilum.evaluation.feature_store import FeatureStore
+from hilum.evaluation.features import weights_digest
+from hilum.evaluation.survival.covariates import Covariates
+from hilum.evaluation.survival.endpoints import check_endpoints, check_learnable
+from hilum.evaluation.survival.films import FollowedFilms, followed_films
+from hilum.evaluation.survival.model import RiskRecord
+from hilum.evaluation.survival.subjects import Reduce
+from hilum.evaluation.survival.threshold import Rule
+from hilum.heads import HEADS
+from hilum.heads.grid import DEFAULT_LRS, GridSettings
+from hilum.heads.survival import Form
+from hilum.heads.survival_losses import interval_edges
+from hilum.heads.taps import blocks_at_most
+from hilum.labels import LabelPolicy, check_both_classes, check_findings
+from hilum.lookup import lookup, unknown_name
+from hilum.manifest import Manifest
+from hilum.models.backbone import Architecture
+
+FULL_BATCH: Final = 65_536  # films: up to here Cox's risk set on pooled features is all of training, not a batch
+FULL_BATCH_STEPS: Final = 300  # epochs then, each of one step
+
+
+@dataclass(frozen=True)
+class Options:
+    """What decides an adaptation to risk; None and () take the default (`resolved`)."""
+
+    encoder: str
+    data: str
+    endpoints: tuple[str, ...]
+    horizon: float | None = None  # days; it must be given
+    form: Form = "cox"
+    reduce: Reduce = "first"
+    threshold: Rule = "median"
+    intervals: int = 10  # discrete: parts into which the training events are cut
+    labels: tuple[str, ...] = ()  # findings as further queries of the head
+    policy: str = "ignore"
+    covariates: tuple[str, ...] = ()
+    head: str = "linear"
+    variant: str | None = None  # of the head
+    pool: Pool = "mean"
+    weights: Literal["pretrained", "random"] = "pretrained"
+    views: tuple[str, ...] = ()
+    features: str | None = None  # a store of `hilum embed`
+    epochs: int | None = None
+    batch_size: int | None = None
+    lrs: tuple[float, ...] = ()
+    weight_decay: float | None = None
+    seed: int = 0
+
+    def resolved(self, train_films: int) -> Options:
+        """The same with every default filled in."""
+        factory = lookup(HEADS, self.head, kind="head")
+        full = self.form == "cox" and getattr(factory, "reads", "pooled") == "pooled"
+        batch_size = self.batch_size or (min(train_films, FULL_BATCH) if full else 256)
+        one_step = batch_size >= train_films and self.form == "cox"
+        return replace(
+            self,
+            batch_size=batch_size,
+            epochs=self.epochs or (FULL_BATCH_STEPS if one_step else 50),
+            lrs=self.lrs or tuple(getattr(factory, "LRS", DEFAULT_LRS)),
+            weight_decay=0.01 if self.weight_decay is None else self.weight_decay,
+        )
+
+    def grid(self) -> GridSettings:
+        """Settings of the heads, of resolved options."""
+        assert self.epochs is not None
+        assert self.batch_size is not None
+        assert self.weight_decay is not None
+        return GridSettings(
+            lrs=self.lrs,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            weight_decay=self.weight_decay,
+            seed=self.seed,
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An adaptation that can start: options in force, encoder, films, and the record of the model to be."""
+
+    options: Options
+    encoder: Encoder
+    train: FollowedFilms
+    val: FollowedFilms
+    record: RiskRecord
+    manifest_digest: str
+    encoder_digest: str
+    store: FeatureStore | None
+
+    def head_config(self) -> Any:
+        """The head's own options as it is built with."""
+        factory = lookup(HEADS, self.record.head, kind="head")
+        return override(factory.Config(), self.record.head_config, where="head")
+
+    def to_json(self) -> dict[str, Any]:
+        """The resolved configuration, as stored in the run folder."""
+        return {
+            "verb": "adapt",
+            "task": "survive",
+            **to_json(self.options),
+            "manifest_sha256": self.manifest_digest,
+            "encoder_sha256": self.encoder_digest,
+            "films": {"train": len(self.train), "val": len(self.val)},
+            "follow_up": {
+                name: films.counts(self.record.horizon) for name, films in (("train", self.train), ("val", self.val))
+            },
+        }
+
+
+def make_plan(options: Options) -> Plan:
+    """Resolve options and check all that can be checked before anything is written.
+
+    Raises:
+        ConfigError: an unknown endpoint, finding, column, head or value, or a horizon beyond the follow-up.
+        ManifestError: films or events are missing, or a split cannot teach or choose.
+        CheckpointError: the encoder or the features cannot be used.
+    """
+    _check_values(options)
+    policy = LabelPolicy.parse(options.policy)
+    everything = Manifest.read(options.data).select(views=options.views or None)
+    check_endpoints(everything, options.endpoints)
+    if options.labels:
+        check_findings(everything, options.labels)
+    train, val = (followed_films(everything, split, options.endpoints, options.labels, policy) for split in _LEARN)
+    options = options.resolved(len(train))
+    options.grid()
+    horizon = float(options.horizon or 0)
+    for split, films in zip(_LEARN, (train, val), strict=True):
+        for endpoint, follow in films.follow.items():
+            check_learnable(follow, endpoint, split=split, horizon=horizon)
+        films.manifest.check_files()
+    if options.labels:
+        check_both_classes(train.targets[:, : len(options.labels)].astype(np.float32), options.labels, split="train")
+    covariates = Covariates.fit(train.manifest.table, options.covariates)
+    covariates.encode(val.manifest.table)
+    encoder = load(options.encoder)
+    digest = weights_digest(encoder.model)
+    store = None
+    if options.weights == "random":
+        encoder = Encoder(random_backbone(encoder.model.config, options.seed), encoder.preprocessing)
+    if options.features is not None:
+        store = FeatureStore.open(options.features)
+        store.check_encoder(encoder)
+    record = RiskRecord(
+        endpoints=options.endpoints,
+        form=options.form,
+        horizon=horizon,
+        edges=_edges(options, train, horizon),
+        findings=options.labels,
+        policy=policy.to_json() if options.labels else {},
+        reduce=options.reduce,
+        covariates=covariates.to_json(),
+        pool=options.pool,
+        head=options.head,
+        origin=_origin(options, train, digest),
+    )
+    record = replace(record, head_config=_head_config(options, record, encoder.model.config))
+    for films in (train, val):  # what validation cannot choose by, training cannot learn from either
+        record.objective().check(torch.from_numpy(films.targets))
+    return Plan(options, encoder, train, val, record, everything.digest, digest, store)
+
+
+_LEARN: Final[tuple[Literal["train", "val"], ...]] = ("train", "val")
+
+
+def _check_values(options: Options) -> None:
+    factory = lookup(HEADS, options.head, kind="head")
+    if options.horizon is None:
+        raise ConfigError("a horizon is needed", where="horizon", fix="Give one in days, e.g. --horizon 1825")
+    if options.intervals < 1:
+        raise ConfigError(f"must be at least 1, not {options.intervals}", where="intervals")
+    if options.covariates and getattr(factory, "reads", "pooled") != "pooled":
+        raise ConfigError(
+            f"the head {options.head} reads tokens and takes no covariates",
+            where="covariates",
+            fix="Use --head linear or mlp",
+        )
+    variants = list(getattr(factory, "VARIANTS", {}))
+    if options.variant is not None and options.variant not in variants:
+        raise unknown_name(options.variant, variants, kind=f"variant of {options.head}", where="variant")
+
+
+def _edges(options: Options, train: FollowedFilms, horizon: float) -> dict[str, list[float]]:
+    """Days that part the intervals of the discrete form, by the training events of each endpoint."""
+    if options.form != "discrete":
+        return {}
+    found = {}
+    for endpoint in options.endpoints:
+        time, event = train.followed(endpoint).T
+        found[endpoint] = interval_edges(torch.from_numpy(time[event == 1]), horizon, options.intervals).tolist()
+    return found
+
+
+def _head_config(options: Options, record: RiskRecord, architecture: Architecture) -> dict[str, Any]:
+    """The head's options: those of its variant, as many blocks as the encoder has, and what each query must give."""
+    factory = lookup(HEADS, options.head, kind="head")
+    config = factory.Config(**dict(getattr(factory, "VARIANTS", {}).get(options.variant, {})))
+    values: dict[str, Any] = {}
+    if hasattr(config, "blocks"):
+        values["blocks"] = blocks_at_most(architecture, config.blocks)
+    if hasattr(config, "outputs_per_query") and set(record.outputs_per_query) != {1}:
+        values["outputs_per_query"] = record.outputs_per_query
+    if getattr(factory, "reads", "pooled") == "pooled" and options.pool != "mean" and not architecture.class_token:
+        raise ConfigError("the encoder has no class token", where="pool", fix="Use --pool mean")
+    return to_json(override(config, values, where="head"))
+
+
+def _origin(options: Options, train: FollowedFilms, encoder_digest: str) -> dict[str, Any]:
+    """Where the model comes from, without paths of this machine."""
+    table = train.manifest.table
+    sources = sorted(set(table["source"]) - {""}) if "source" in table else []
+    return {
+        "encoder": Path(options.encoder).name if options.weights == "pretrained" else "random weights",
+        "encoder_sha256": encoder_digest,
+        "data": Path(options.data).name,
+        "sources": sources,
+        "views": list(options.views),
+        "train_films": len(train),
+        "train_patients": int(table["patient_id"].nunique()),
+        "batch_size": options.batch_size,
+        "seed": options.seed,
+    }

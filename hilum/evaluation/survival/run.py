@@ -1,0 +1,182 @@
+"""Carry out a plan of `hilum adapt survive` in a run folder: train, choose where high risk begins, save the model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from hilum.evaluation.features import Runner
+from hilum.evaluation.run import PATIENTS, check_same
+from hilum.evaluation.survival.films import FollowedFilms
+from hilum.evaluation.survival.inputs import risk_inputs
+from hilum.evaluation.survival.model import RiskModel, RiskRecord, TrainedRisk
+from hilum.evaluation.survival.plan import FULL_BATCH, Plan
+from hilum.evaluation.survival.subjects import film_dates, one_row_a_subject
+from hilum.evaluation.survival.threshold import risk_threshold
+from hilum.heads.choose import choose_thresholds
+from hilum.heads.grid import GridResult, train_grid
+from hilum.heads.inputs import HeadInputs, ahead
+from hilum.labels import fraction_record
+from hilum.progress import ProgressBar
+from hilum.run_folder import LOG, RunFolder, write_atomic
+from hilum.schema import EVENT_PREFIX, TIME_PREFIX
+
+
+def run_survival(plan: Plan, out: str | Path, *, resume: bool = False, runner: Runner | None = None) -> RiskRecord:
+    """Train as planned and leave `model/`, config, logs and the list of patients in `out`.
+
+    Args:
+        plan: from `make_plan`.
+        out: the run folder, new or empty unless `resume`.
+        resume: go on with an interrupted run: features that were computed are kept, the heads start again.
+        runner: device and loader processes.
+
+    Returns:
+        The model's record with thresholds and the validation value.
+
+    Raises:
+        ConfigError: the folder is not empty, or the resumed run was another one.
+    """
+    runner = runner or Runner()
+    run = RunFolder(out, resume=resume)
+    if resume:
+        check_same(plan.to_json(), run)
+    else:
+        run.start(plan.to_json())
+    handler = run.open_log()
+    try:
+        _write_patients(plan, run)
+        for line in _what_is_known(plan):
+            LOG.info(line)
+        inputs = [
+            risk_inputs(
+                plan.encoder, films.manifest, plan.record, runner=runner, cache=run.path / "features", store=plan.store
+            )
+            for films in (plan.train, plan.val)
+        ]
+        result = _train(plan, run, *inputs)
+        scores = _scores(result.head, inputs[1], plan)
+        record = _chosen(plan, result, scores)
+        model = RiskModel(plan.encoder.model.cpu(), result.head, pool=record.pool).eval()
+        TrainedRisk(model, plan.encoder.preprocessing, record).save(run.path / "model")
+        for endpoint in record.endpoints:
+            LOG.info(
+                "%s: high risk from %.4g, %s", endpoint, record.thresholds[endpoint], record.threshold_notes[endpoint]
+            )
+        LOG.info("validation %s %.4f; the model is in %s", result_name(record), result.value, run.path / "model")
+    finally:
+        run.close_log(handler)
+    return record
+
+
+def result_name(record: RiskRecord) -> str:
+    """What the validation value is, for people."""
+    return {"c_index": "C-index", "auroc": "AUROC"}.get(str(record.validation["name"]), "mean of AUROC and C-index")
+
+
+def _train(plan: Plan, run: RunFolder, train: HeadInputs, val: HeadInputs) -> GridResult:
+    settings, goal = plan.options.grid(), plan.record.objective()
+    targets = [torch.from_numpy(films.targets) for films in (plan.train, plan.val)]
+    run.rewind_metrics(0)
+    with ProgressBar("training heads", settings.epochs) as bar:
+
+        def on_epoch(row: dict[str, float]) -> None:
+            run.log_metrics({"step": int(row["epoch"]), **row})
+            bar.advance(1, f"val {goal.name} {row[f'val/{goal.name}_best']:.4f}")
+
+        return train_grid(
+            plan.record.head,
+            (train, targets[0]),
+            (val, targets[1]),
+            settings,
+            objective=goal,
+            config=plan.head_config(),
+            on_epoch=on_epoch,
+        )
+
+
+@torch.no_grad()
+def _scores(head: nn.Module, inputs: HeadInputs, plan: Plan) -> NDArray[np.float64]:
+    """Scores of the validation films, findings first."""
+    blocks = torch.split(torch.arange(len(inputs)), plan.options.grid().batch_size)
+    device = next(iter(head.parameters())).device
+    logits = torch.cat([head(features.to(device)).double() for features in ahead(inputs, blocks)])
+    return plan.record.objective().scores(logits).numpy()
+
+
+def _chosen(plan: Plan, result: GridResult, scores: NDArray[np.float64]) -> RiskRecord:
+    """The record with what validation decided."""
+    record, val = plan.record, plan.val
+    findings = len(record.findings)
+    thresholds, notes, subjects = {}, {}, {}
+    for endpoint, column in zip(record.endpoints, scores[:, findings:].T, strict=True):
+        table = scored_table(val.manifest.table, endpoint, column, val)
+        reduced = one_row_a_subject(table, record.reduce, dates=film_dates(table)).table
+        time, event, score = (reduced[name].to_numpy(np.float64) for name in ("time", "event", "score"))
+        thresholds[endpoint], notes[endpoint] = risk_threshold(
+            score, time, event, plan.options.threshold, record.horizon
+        )
+        subjects[endpoint] = {"subjects": len(reduced), "events": int((event == 1).sum())}
+    of_findings: dict[str, float] = {}
+    if findings:
+        of_findings, _ = choose_thresholds(val.targets[:, :findings], scores[:, :findings], record.findings)
+    found = {
+        "name": record.objective().name,
+        "value": result.value,
+        "films": len(val),
+        "endpoints": subjects,
+        "lr": result.lr,
+        "epoch": result.epoch,
+        "grid": result.table,
+    }
+    return replace(
+        record, thresholds=thresholds, threshold_notes=notes, finding_thresholds=of_findings, validation=found
+    )
+
+
+def scored_table(table: pd.DataFrame, endpoint: str, scores: NDArray[np.float64], films: FollowedFilms) -> pd.DataFrame:
+    """The films with follow-up for an endpoint: the table's columns, and score, time (days) and event."""
+    time, event = films.followed(endpoint).T
+    known = ~np.isnan(event)
+    plain = table.drop(columns=[name for name in table if str(name).startswith((TIME_PREFIX, EVENT_PREFIX))])
+    rows: pd.DataFrame = plain.assign(score=scores, time=time, event=event)[known].reset_index(drop=True)
+    return rows
+
+
+def _what_is_known(plan: Plan) -> list[str]:
+    """What is learned from, what was left out, and how Cox's risk sets are formed; a line each."""
+    options, lines = plan.options, []
+    for split, films in (("train", plan.train), ("val", plan.val)):
+        for endpoint, counts in films.counts(plan.record.horizon).items():
+            lines.append(
+                f"{endpoint}, {split}: {counts['films']} films, {counts['events']} with the event, "
+                f"{counts['competing']} with a competing cause, {counts['censored']} censored; left out: "
+                f"{counts['blank']} without follow-up, {counts['same_day']} that ended on the day of the film"
+            )
+            if options.form == "binary":
+                at = counts["at_horizon"]
+                lines.append(
+                    f"{endpoint} within {plan.record.horizon:g} days, {split}: {at['yes']} yes, {at['no']} no; "
+                    f"{at['lost']} were censored before and are unknown, not negative"
+                )
+    assert options.batch_size is not None
+    if options.form == "cox":
+        whole = options.batch_size >= len(plan.train)
+        of = "all training films" if whole else f"batches of {options.batch_size} films (all fit up to {FULL_BATCH:,})"
+        lines.append(f"Cox's risk sets are formed within {of}")
+    return lines
+
+
+def _write_patients(plan: Plan, run: RunFolder) -> None:
+    record: dict[str, Any] = fraction_record(plan.train.manifest, 1.0, plan.options.seed)
+    record["val_patients"] = sorted(set(plan.val.manifest.table["patient_id"]))
+    record["sources"] = plan.record.origin["sources"]
+    write_atomic(run.path / PATIENTS, json.dumps(record, indent=2) + "\n")
