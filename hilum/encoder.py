@@ -20,6 +20,7 @@ from torch import Tensor
 from hilum.checkpoint import CONFIG, TOKENIZER, WEIGHTS, load_checkpoint, read_config, save_checkpoint
 from hilum.config import override
 from hilum.errors import CheckpointError
+from hilum.heads.taps import Taps, taps_of
 from hilum.models.backbone import Backbone, architecture_from_json, architecture_to_json, build_backbone
 from hilum.models.fill import fill
 from hilum.models.resnet import ResNet, ResNetConfig
@@ -80,6 +81,22 @@ class Encoder:
     def tokens(self, images: Tensor) -> Tensor:
         """Patch tokens after the final norm, row by row: (B, C, H, W) -> (B, P, D)."""
         return self.model.forward_features(images)[:, self.model.num_prefix_tokens :]
+
+    @torch.no_grad()
+    def taps(self, images: Tensor, blocks: int = 4) -> Taps:
+        """Class and patch tokens of the last blocks after the final norm, oldest block's channels first.
+
+        Args:
+            images: (B, C, H, W) normalised films.
+            blocks: how many; a ResNet has one map.
+
+        Returns:
+            `cls` (B, blocks * D) and `patches` (B, P, blocks * D).
+
+        Raises:
+            ConfigError: more blocks than the encoder has.
+        """
+        return taps_of(self.model, images, blocks)
 
     @torch.no_grad()
     def attention(self, images: Tensor, block: int = -1) -> Tensor:

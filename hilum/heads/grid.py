@@ -29,7 +29,8 @@ from hilum.lookup import lookup
 
 DEFAULT_LRS: Final = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)  # AdamW on standardised features
 VALIDATED: Final = 8192  # pooled films scored at once; films of tokens a batch at a time
-SAMPLED: Final = 256  # films from whose tokens a head takes mean and spread
+HELD: Final = 2**29  # numbers that the heads trained in one pass may keep for its way back: 2 GiB of float32
+SAMPLED: Final = 64  # films from whose tokens a head takes mean and spread
 
 
 @dataclass(frozen=True)
@@ -226,15 +227,18 @@ class _Grid:
         for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
             group["lr"] = peak * 0.5 * (1 + math.cos(math.pi * progress))
         self.optimizer.zero_grad(set_to_none=True)
-        with self._own_draws(number):
-            losses = self.objective.loss(self.logits(features), targets)
-        losses.sum().backward()  # type: ignore[no-untyped-call]
+        losses = []
+        for heads in self._together(features):
+            with self._own_draws(number):
+                part = self.objective.loss(self.logits(features, heads), targets)
+            part.sum().backward()  # type: ignore[no-untyped-call]
+            losses.append(part.detach())
         self.optimizer.step()
-        return losses.detach()
+        return torch.cat(losses)
 
-    def logits(self, features: Features) -> Tensor:
-        """Logits (G, N, K) of all heads for the features of N films; all heads drop the same units."""
-        stacked = {name: torch.stack([head[name] for head in self.heads]) for name in self.heads[0]}
+    def logits(self, features: Features, heads: Sequence[Mapping[str, Tensor]]) -> Tensor:
+        """Logits (G, N, K) of heads for the features of N films; all heads drop the same units."""
+        stacked = {name: torch.stack([head[name] for head in heads]) for name in heads[0]}
 
         def one(parameters: dict[str, Tensor]) -> Any:
             return functional_call(self.template, parameters, (features,))
@@ -246,9 +250,18 @@ class _Grid:
         """Logits (G, N, K) of all heads and films, block by block, in float64 on the CPU: ties are those of logits."""
         self.template.eval()
         blocks = torch.split(torch.arange(len(inputs)), self.block)
-        logits = torch.cat([self.logits(features).double() for features in ahead(inputs, blocks)], dim=1)
+        logits = torch.cat([self._scored(features) for features in ahead(inputs, blocks)], dim=1)
         self.template.train()
         return logits.cpu()
+
+    def _scored(self, features: Features) -> Tensor:
+        return torch.cat([self.logits(features, heads) for heads in self._together(features)]).double()
+
+    def _together(self, features: Features) -> list[list[dict[str, nn.Parameter]]]:
+        """The heads in groups whose activations for these features fit in memory together; one group, if it can be."""
+        kept = getattr(self.template, "kept", None)
+        size = len(self.heads) if kept is None else max(1, HELD // kept(features))
+        return [self.heads[start : start + size] for start in range(0, len(self.heads), size)]
 
     def weights(self, index: int) -> dict[str, Tensor]:
         """A copy of one head's parameters as they are now."""

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from hilum.errors import ConfigError, ManifestError
+from hilum.errors import ConfigError, DivergedError, ManifestError
+from hilum.heads.chexfound_probe import CheXFoundProbeConfig
 from hilum.heads.choose import macro_auroc
-from hilum.heads.grid import GridSettings, build_head, train_grid
+from hilum.heads.glori import GLoRIConfig, GLoRIHead
+from hilum.heads.grid import GridSettings, build_head, train_grid, train_head
+from hilum.heads.inputs import Features, InMemory
+from hilum.heads.taps import Taps
 from hilum.heads.targets import target_loss
 
 LRS = (1e-3, 1e-2, 1e-1)
@@ -121,3 +127,157 @@ def test_faults() -> None:
     for wrong in ({"lrs": ()}, {"lrs": (0.1, -1.0)}, {"lrs": (0.1, 0.1)}, {"epochs": 0}, {"smoothing": 1.0}):
         with pytest.raises(ConfigError):
             GridSettings(**wrong)  # type: ignore[arg-type]
+
+
+def tokens(n: int = 40, *, seed: int = 0) -> tuple[Taps, Tensor]:
+    """Films of 6 tokens (two blocks of 4 channels); a finding is a bump in one token; float64."""
+    rng = np.random.default_rng(seed)
+    patches, y = rng.normal(size=(n, 6, 8)), (rng.random((n, 2)) < 0.5).astype(float)
+    for finding in range(2):
+        patches[np.arange(n), rng.integers(0, 6, n), finding] += 4 * y[:, finding]
+    y[rng.random((n, 2)) < 0.1] = np.nan
+    return Taps(torch.tensor(patches.mean(axis=1)), torch.tensor(patches)), torch.tensor(y)
+
+
+GLORI = GLoRIConfig(blocks=2, dim=8, heads=2, feedforward=16)
+TOKEN_HEADS = [("glori", GLORI), ("chexfound-probe", CheXFoundProbeConfig(blocks=2))]
+
+
+@pytest.mark.parametrize(("kind", "config"), TOKEN_HEADS, ids=["glori", "chexfound-probe"])
+def test_token_heads_train_together_as_alone_with_dropout(kind: str, config: Any) -> None:
+    train, val = tokens(), tokens(seed=1)
+    settings = GridSettings(lrs=LRS, epochs=3, batch_size=16)
+    result = train_grid(kind, train, val, settings, config=config)
+    for row, lr in zip(result.table, LRS, strict=True):
+        alone = train_grid(kind, train, val, replace(settings, lrs=(lr,)), config=config)
+        assert row == pytest.approx(alone.table[0], abs=1e-9)
+
+
+def test_glori_finds_a_sign_in_one_token() -> None:
+    settings = GridSettings(lrs=(1e-2,), epochs=15, batch_size=32)
+    result = train_grid("glori", tokens(200), tokens(100, seed=1), settings, config=GLORI)
+    assert result.value > 0.9
+
+
+class Counting(InMemory):
+    """Inputs that are not in memory, as far as the grid can see; remembers how many films were asked for at once."""
+
+    def __init__(self, features: Features) -> None:
+        super().__init__(features)
+        self.asked: list[int] = []
+
+    def batch(self, rows: Tensor) -> Features:
+        self.asked.append(len(rows))
+        return super().batch(rows)
+
+
+@pytest.mark.parametrize(("kind", "config"), [*TOKEN_HEADS, ("linear", None), ("mlp", None)])
+def test_wherever_the_features_lie_the_head_is_the_same(kind: str, config: Any) -> None:
+    train, val = (tokens(seed=s) if config else problem(seed=s) for s in (0, 1))
+    settings = GridSettings(lrs=LRS, epochs=2, batch_size=16)
+    memory = train_grid(kind, train, val, settings, config=config)
+    far = [Counting(features) for features, _ in (train, val)]
+    streamed = train_grid(kind, (far[0], train[1]), (far[1], val[1]), settings, config=config)
+    assert memory.table == streamed.table
+    if config:
+        assert max(far[1].asked) <= 16  # tokens are never asked for all at once
+
+
+def test_heads_that_do_not_fit_together_are_trained_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    train, val = tokens(), tokens(seed=1)
+    settings = GridSettings(lrs=LRS, epochs=2, batch_size=16)
+    together = train_grid("glori", train, val, settings, config=GLORI)
+    passes = []
+    forward = GLoRIHead.forward
+    monkeypatch.setattr(GLoRIHead, "forward", lambda head, taps: passes.append(1) or forward(head, taps))
+    train_grid("glori", train, val, settings, config=GLORI)
+    whole = len(passes)
+    monkeypatch.setattr("hilum.heads.grid.HELD", 1)
+    apart = train_grid("glori", train, val, settings, config=GLORI)
+    assert len(passes) - whole == 3 * whole
+    for one, other in zip(together.table, apart.table, strict=True):
+        assert one == pytest.approx(other, abs=1e-9)
+
+
+def test_dropout_leaves_the_global_generator_alone_and_repeats() -> None:
+    train, val = tokens(), tokens(seed=1)
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    settings = GridSettings(lrs=LRS, epochs=2, batch_size=16)
+    tables = [train_grid("glori", train, val, settings, config=GLORI).table for _ in range(2)]
+    torch.testing.assert_close(torch.rand(3), expected)
+    assert tables[0] == tables[1]
+    other = train_grid("glori", train, val, replace(settings, seed=1), config=GLORI)
+    assert other.table != tables[0]
+
+
+def test_one_head_to_the_end_of_its_epochs() -> None:
+    train, val = problem(), problem(seed=1)
+    settings = GridSettings(lrs=(1e-2,), epochs=1, batch_size=16)
+    chosen = train_grid("linear", train, val, settings).head  # after one epoch the last weights are the best
+    losses: list[dict[str, float]] = []
+    head = train_head("linear", train, settings, on_epoch=losses.append)
+    for one, other in zip(head.state_dict().values(), chosen.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
+    assert [row["epoch"] for row in losses] == [1]
+
+
+def test_a_warm_start_goes_on_from_weights_and_statistics() -> None:
+    train = problem()
+    moved = (train[0] + 100, train[1])
+    first = train_head("linear", train, GridSettings(lrs=(1e-2,), epochs=3, batch_size=16))
+    tiny = GridSettings(lrs=(1e-12,), epochs=1, batch_size=16)
+    again = train_head("linear", moved, tiny, start=first.state_dict())
+    for one, other in zip(first.state_dict().values(), again.state_dict().values(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-9)
+    with pytest.raises(DivergedError, match="not finite"):
+        train_head("linear", (train[0] * math.nan, train[1]), tiny)
+
+
+@dataclass(frozen=True)
+class Distance:
+    """An objective that is no classification: two numbers a film against one, by squared distance."""
+
+    name: str = "minus_distance"
+    outputs: int = 2
+
+    def check(self, targets: Tensor) -> None:
+        """Anything can be chosen by."""
+
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return (logits.sum(dim=-1) - targets[:, 0]).square().mean(dim=-1)
+
+    def value(self, logits: Tensor, targets: Tensor) -> float | None:
+        return -float(self.loss(logits, targets))
+
+    def scores(self, logits: Tensor) -> Tensor:
+        return logits.sum(dim=-1, keepdim=True)
+
+
+def test_another_objective_decides_outputs_loss_and_choice() -> None:
+    (x, _), (x_val, _) = problem(200), problem(100, seed=1)
+    targets = [(part / part.std(dim=0)).sum(dim=1, keepdim=True) for part in (x, x_val)]
+    rows: list[dict[str, float]] = []
+    settings = GridSettings(lrs=(1e-3, 1e-1), epochs=20, batch_size=32)
+    result = train_grid(
+        "linear", (x, targets[0]), (x_val, targets[1]), settings, objective=Distance(), on_epoch=rows.append
+    )
+    assert (result.lr, set(result.table[0])) == (1e-1, {"lr", "epoch", "minus_distance", "loss"})
+    assert result.value == rows[-1]["val/minus_distance_best"] > -0.5
+    assert result.head(x).shape == (200, 2)
+
+
+@pytest.mark.parametrize("kind", ["linear", "glori"])
+def test_every_head_of_the_grid_ignores_unknown_labels(kind: str) -> None:
+    """The released loop overwrote ignored labels after its first head, so all others learned them as negatives."""
+    config = GLORI if kind == "glori" else None
+    train, val = tokens() if config else problem(), tokens(seed=1) if config else problem(seed=1)
+    settings = GridSettings(lrs=LRS, epochs=2, batch_size=16)
+    ignored = train_grid(kind, train, val, settings, config=config)
+    as_negatives = train_grid(kind, (train[0], train[1].nan_to_num(0.0)), val, settings, config=config)
+    assert train[1].isnan().any()
+    for index, lr in enumerate(LRS):
+        alone = train_grid(kind, train, val, replace(settings, lrs=(lr,)), config=config)
+        assert ignored.table[index] == pytest.approx(alone.table[0], abs=1e-9)
+        assert abs(ignored.table[index]["loss"] - as_negatives.table[index]["loss"]) > 1e-5
