@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 from hilum.errors import ConfigError
 from hilum.models.vit import ViTConfig, vit_config
 from hilum.transforms.crops import CropRecipe
+from hilum.transforms.intensity import NaturalGrey, RadiographGrey
 
 # global crop -> local crop, pixels a side (paper, IV-A1)
 CROP_PAIRS: Final = {224: 96, 336: 128, 448: 128, 512: 144}
@@ -48,7 +49,9 @@ class Config:
     local_crops: int = 8
     global_scale: tuple[float, float] = (0.32, 1.0)  # share of the film's area
     local_scale: tuple[float, float] = (0.05, 0.32)
-    style: Literal["radiograph", "natural"] = "radiograph"  # natural: jitter, blur, solarize and flip of photographs
+    style: Literal["radiograph", "natural"] = "radiograph"  # whose changes of grey levels, with the strengths below
+    radiograph: RadiographGrey = RadiographGrey()
+    natural: NaturalGrey = NaturalGrey()
     flip: float = 0.0  # probability; a mirrored heart is a diagnosis
     blur_quirk: bool = False  # the code blurs with probability 1 - p
     mask_probability: float = 0.5  # share of global crops with hidden patches
@@ -126,6 +129,8 @@ class Config:
             locals=self.local_crops,
             flip=self.flip,
             style=self.style,
+            radiograph=self.radiograph,
+            natural=self.natural,
             blur_quirk=self.blur_quirk,
         )
 
