@@ -17,12 +17,16 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+import torch
 
 import hilum
 from hilum.errors import ConfigError
-from hilum.evaluation.adaptation import Options, make_plan
+from hilum.evaluation.adaptation import Options, Plan, make_plan
+from hilum.evaluation.features import Runner, extract_features
 from hilum.evaluation.judge import judge
+from hilum.evaluation.predict import films_to_judge, prediction_table
 from hilum.evaluation.run import run_adaptation
+from hilum.heads.knn import knn_scores
 from hilum.labels import nested_fraction
 from hilum.manifest import Manifest
 from hilum.methods import reads_reports
@@ -34,6 +38,8 @@ from hilum.results.predictions import check_predictions
 from hilum.run_folder import write_atomic
 
 ALIGNED: Final = ("maco", "medim")  # methods that leave a text tower
+KNN: Final = "knn"  # the probe that trains nothing
+JUDGED: Final = Path("judged", "predictions.parquet")  # of a probe
 MIN_POSITIVES: Final = 50  # a finding with fewer in the labelled share says little about a probe
 Say = Callable[[str], None]
 
@@ -44,14 +50,22 @@ class Contest:
 
     data: str
     methods: tuple[str, ...] = ("mae", "mrm", "maco", "medim")  # the first is what the others are compared with
+    kinds: Mapping[str, str] = field(default_factory=dict)  # name -> method, for several runs of one method
     seeds: tuple[int, ...] = (0, 1, 2)
     preset: str = "phantom"
     training: Mapping[str, Any] = field(default_factory=dict)  # arguments of hilum.pretrain, the same for all
     reading: Mapping[str, Any] = field(default_factory=dict)  # more of them for the methods that read reports
+    own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # arguments of single methods: steps, variant
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # --set of single methods
+    probes: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"probe": {}})  # name -> fields of Options
+    neighbours: int = 0  # also judge k nearest neighbours, as "knn"; 0: do not
     labels: tuple[str, ...] = ()  # findings to probe; () takes those with enough positives in the share
     fraction: float = 0.01  # of the training patients' labels
     draws: int = 1000
+
+    def kind(self, name: str) -> str:
+        """The pretraining method that goes by a name here."""
+        return self.kinds.get(name, name)
 
     def probed(self) -> tuple[str, ...]:
         """The findings to probe: those named, or those with enough positives in the labelled share of every seed.
@@ -83,31 +97,52 @@ def train_all(contest: Contest, out: Path, say: Say) -> None:
             say(f"pretrain {method}, seed {seed}")
             own = {**contest.training.get("set", {}), **contest.options.get(method, {})}
             resume = (run / "config.json").is_file()
+            kind = contest.kind(method)
+            reading = contest.reading if reads_reports(kind) else {}
             hilum.pretrain(
-                method,
+                kind,
                 data=contest.data,
                 out=str(run),
                 preset=contest.preset,
                 seed=seed,
                 resume=resume,
-                **{**contest.training, **(contest.reading if reads_reports(method) else {}), "set": own},
+                **{**contest.training, **reading, **contest.own.get(method, {}), "set": own},
             )
 
 
 def probe_all(contest: Contest, out: Path, say: Say) -> None:
-    """Train and judge a frozen probe on every encoder; finished ones are left as they are."""
+    """Train and judge every probe on every encoder; finished ones are left as they are."""
     labels = contest.probed()
     say(f"probe on {contest.fraction:.0%} of the labels: {', '.join(labels)}")
     for seed in contest.seeds:
         for method in contest.methods:
-            folder = out / f"{method}-{seed}-probe"
-            if (folder / "judged" / "predictions.parquet").is_file():
-                continue
-            say(f"probe {method}, seed {seed}")
             encoder = str(out / f"{method}-{seed}")
-            options = Options(encoder=encoder, data=contest.data, labels=labels, fraction=contest.fraction, seed=seed)
-            run_adaptation(make_plan(options), folder, resume=(folder / "config.json").is_file())
-            judge(str(folder), contest.data, out=str(folder / "judged"), draws=contest.draws)
+            asked = {"encoder": encoder, "data": contest.data, "labels": labels, "fraction": contest.fraction}
+            for probe, more in contest.probes.items():
+                folder = out / f"{method}-{seed}-{probe}"
+                if not (folder / JUDGED).is_file():
+                    say(f"{probe} {method}, seed {seed}")
+                    plan = make_plan(Options(**{**asked, "seed": seed, **more}))
+                    run_adaptation(plan, folder, resume=(folder / "config.json").is_file())
+                    judge(str(folder), contest.data, out=str((folder / JUDGED).parent), draws=contest.draws)
+            neighbours = out / f"{method}-{seed}-{KNN}" / JUDGED
+            if contest.neighbours and not neighbours.is_file():
+                say(f"{KNN} {method}, seed {seed}")
+                plan = make_plan(Options(**{**asked, "seed": seed}))
+                neighbours.parent.mkdir(parents=True, exist_ok=True)
+                nearest_scores(plan, contest.neighbours).to_parquet(neighbours, index=False)
+
+
+def nearest_scores(plan: Plan, k: int) -> pd.DataFrame:
+    """Test films scored by the labelled training films nearest to them: a table as `predictions.parquet`."""
+    encoder, record = plan.encoder, plan.record
+    films = films_to_judge(record, Manifest.read(plan.options.data), "test", patients=None)
+    train, test = (
+        torch.from_numpy(np.array(extract_features(encoder, manifest, record.pool, runner=Runner(quiet=True))))
+        for manifest in (plan.train.manifest, films.manifest)
+    )
+    scores = knn_scores(train, torch.from_numpy(plan.train.targets), test, k=k).double().numpy()
+    return prediction_table(record, films, scores)
 
 
 def read_out_all(contest: Contest, out: Path, say: Say) -> None:
@@ -116,8 +151,9 @@ def read_out_all(contest: Contest, out: Path, say: Say) -> None:
     for seed in contest.seeds:
         for method in contest.methods:
             run = str(out / f"{method}-{seed}")
-            verbs = (["zero_shot", "retrieve", *(["ground"] if places else [])] if method in ALIGNED else []) + (
-                ["restore"] if method == "mrm" else []
+            kind = contest.kind(method)
+            verbs = (["zero_shot", "retrieve", *(["ground"] if places else [])] if kind in ALIGNED else []) + (
+                ["restore"] if kind == "mrm" else []
             )
             for verb in verbs:
                 folder = out / f"{method}-{seed}-{verb}"
@@ -136,10 +172,11 @@ class Standing:
     against_first: Mapping[str, Any] | None  # paired difference of means over seeds; None for the first method
 
 
-def standings(contest: Contest, out: Path) -> list[Standing]:
-    """Every method's macro AUROC, mean over seeds, with its paired difference to the first method."""
+def standings(contest: Contest, out: Path, probe: str = "probe") -> list[Standing]:
+    """Every method's macro AUROC under one probe, mean over seeds, with its paired difference to the first method."""
     judged = {
-        method: [_judged(out, method, seed, contest.draws) for seed in contest.seeds] for method in contest.methods
+        method: [judged_probe(out / f"{method}-{seed}-{probe}", contest.draws) for seed in contest.seeds]
+        for method in contest.methods
     }
     first = mean_over_runs(judged[contest.methods[0]])
     rows = []
@@ -156,11 +193,13 @@ def run_contest(contest: Contest, out: str | Path, *, say: Say = lambda line: No
     train_all(contest, out, say)
     probe_all(contest, out, say)
     read_out_all(contest, out, say)
-    rows = standings(contest, out)
-    write_atomic(out / "standings.json", json.dumps([vars(row) for row in rows], indent=2) + "\n")
-    write_atomic(out / "standings.md", as_markdown(rows) + "\n")
+    found = {probe: standings(contest, out, probe) for probe in (*contest.probes, *[KNN] * bool(contest.neighbours))}
+    plain = {probe: [vars(row) for row in rows] for probe, rows in found.items()}
+    write_atomic(out / "standings.json", json.dumps(plain, indent=2) + "\n")
+    told = [f"## {probe}\n\n{as_markdown(rows)}\n" for probe, rows in found.items()]
+    write_atomic(out / "standings.md", "\n".join(told))
     say(f"done in {(time.monotonic() - began) / 60:.1f} minutes: {out / 'standings.md'}")
-    return rows
+    return next(iter(found.values()))
 
 
 def as_markdown(rows: Sequence[Standing]) -> str:
@@ -175,8 +214,9 @@ def as_markdown(rows: Sequence[Standing]) -> str:
     return table(("method", "macro AUROC, mean over seeds", "sd over seeds", f"minus {rows[0].method}, paired"), cells)
 
 
-def _judged(out: Path, method: str, seed: int, draws: int) -> Bootstrap:
-    predictions = check_predictions(pd.read_parquet(out / f"{method}-{seed}-probe" / "judged" / "predictions.parquet"))
+def judged_probe(folder: Path, draws: int) -> Bootstrap:
+    """The bootstrap of one probe's test predictions, films in the order of their ids, so that probes are paired."""
+    predictions = check_predictions(pd.read_parquet(folder / JUDGED))
     order = np.argsort(predictions.table["image_id"].to_numpy(dtype=str))
     return bootstrap(
         predictions.labels[order],

@@ -126,6 +126,11 @@ def predict(trained: TrainedClassifier, films: Films, *, runner: Runner | None =
         raise ManifestError(
             f"the classifier has no finite score for image {first!r}", fix="Look at the film and the weights"
         )
+    return prediction_table(record, films, scores)
+
+
+def prediction_table(record: Record, films: Films, scores: NDArray[np.float64]) -> pd.DataFrame:
+    """The table that results are made from: scores (N, K) beside what is known of each film."""
     given = films.manifest.table
     table = given[["image_id", *(name for name in COHORT if name in given)]].copy()
     for column, finding in enumerate(record.findings):
@@ -141,14 +146,14 @@ def page_context(record: Record, *, run: str, data: str, digest: str, split: Spl
     return {
         "title": f"{', '.join(record.findings)} on the {split} split of {Path(data).resolve().name}",
         "classifier": run,
-        "head": f"{record.head}, {record.mode}, {record.pool} of tokens, {record.targets}",
+        "head": f"{record.head}, {record.mode}, {record.reading}, {record.targets}",
         "encoder": origin.get("encoder"),
         "trained_on": "{train_films} films, {train_patients} patients of {data}".format_map(defaultdict(str, origin)),
         "label_fraction": origin.get("fraction"),
         "data": data,
         "manifest_sha256": digest,
         "split": split,
-        "threshold_origin": f"{record.validation.get('films')} validation films",
+        "threshold_origin": record.chosen_on,
         "validation_auroc": record.validation.get("auroc"),
     }
 
