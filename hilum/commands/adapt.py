@@ -20,6 +20,8 @@ def adapt(
     covariates: tuple[str, ...] = (),
     intervals: int = 10,
     head: str = "linear",
+    head_variant: str | None = None,
+    blocks: int | None = None,
     mode: Literal["frozen", "finetune"] = "frozen",
     fraction: float = 1.0,
     pool: Literal["cls", "mean", "cls+mean"] = "mean",
@@ -30,6 +32,11 @@ def adapt(
     epochs: int | None = None,
     batch_size: int | None = None,
     lrs: tuple[float, ...] = (),
+    grid: Literal["default", "chexfound-paper", "chexfound-released"] = "default",
+    loss_sum: bool = False,
+    second_round: Literal["none", "fresh", "warm"] = "none",
+    features: str | None = None,
+    token_memory: float = 2.0,
     weight_decay: float | None = None,
     label_smoothing: float | None = None,
     layer_decay: float | None = None,
@@ -58,7 +65,9 @@ def adapt(
         threshold: survive: where high risk begins, on validation: median or Youden's.
         covariates: survive: manifest columns learned from beside the film, e.g. age,sex.
         intervals: survive, discrete: parts into which the training events are cut.
-        head: linear or mlp.
+        head: linear or mlp on pooled tokens; glori or chexfound-probe on the tokens of the last blocks.
+        head_variant: glori: hilum, paper, released, or released-patches, which has no class token.
+        blocks: glori, chexfound-probe: how many blocks of the encoder are read; default 4, or all if fewer.
         mode: frozen encodes each film once and trains heads on the features; finetune trains all weights.
         fraction: share of the training patients, e.g. 0.01, 0.1; nested for one seed.
         pool: what stands for a film: class token, mean of patch tokens, or both.
@@ -66,10 +75,15 @@ def adapt(
         targets: independent findings, or classes of which exactly one holds.
         weights: random trains the same network without pretraining, to compare.
         views: only films with these view positions, e.g. PA,AP.
-        epochs: passes over the training films; default 50, for Cox on the whole training set at once 300.
+        epochs: passes over the training films; default 50, for Cox on the whole training set at once 100.
         batch_size: films a step; default 256 frozen, 16 finetune, for Cox on pooled features all of them.
         lrs: learning rates; a grid trained at once when frozen, one peak rate for finetune.
-        weight_decay: AdamW's; default 0.01 frozen, 0.05 finetune.
+        grid: frozen: rates by name, where --lrs gives none: the head's own, or CheXFound's 9 (paper) or 13 (released).
+        loss_sum: frozen: sum the loss over a batch's labels, as CheXFound, instead of averaging it.
+        second_round: frozen: train again on train and val at the best rate, from a fresh head or going on warm.
+        features: frozen: a folder of `hilum embed` to read instead of running the encoder.
+        token_memory: frozen: GiB of tokens held in memory; more are read or computed again every epoch.
+        weight_decay: AdamW's; default 0.01 frozen (0.0001 for glori and chexfound-probe), 0.05 finetune.
         label_smoothing: default 0 frozen, 0.1 finetune.
         layer_decay: finetune: learning rate times this per layer below the head; default 0.75, from random weights 1.
         drop_path: finetune: stochastic depth of the last block.

@@ -13,12 +13,16 @@ from hilum.config import TrainSettings, override, to_json
 from hilum.encoder import Encoder, Pool, load
 from hilum.errors import ConfigError
 from hilum.evaluation.classifier import Mode, Record, random_backbone
+from hilum.evaluation.feature_store import FeatureStore
 from hilum.evaluation.features import weights_digest
 from hilum.evaluation.films import LabelledFilms, labelled_films
 from hilum.evaluation.finetune import Config
+from hilum.evaluation.frozen import SecondRound
+from hilum.evaluation.frozen_inputs import TOKEN_MEMORY, Reading, head_options, stored_inputs
 from hilum.heads import HEADS
 from hilum.heads.choose import check_choosable
-from hilum.heads.grid import DEFAULT_LRS, GridSettings
+from hilum.heads.grid import GridSettings
+from hilum.heads.grids import Grid, grid_rates
 from hilum.labels import LabelPolicy, Targets, check_both_classes, check_findings, nested_fraction
 from hilum.lookup import lookup
 from hilum.manifest import Manifest
@@ -34,6 +38,8 @@ class Options:
     data: str
     labels: tuple[str, ...]
     head: str = "linear"
+    head_variant: str | None = None  # a name of the head's VARIANTS
+    blocks: int | None = None  # of the encoder, for heads that read taps
     mode: Mode = "frozen"
     pool: Pool = "mean"
     weights: Literal["pretrained", "random"] = "pretrained"
@@ -44,7 +50,12 @@ class Options:
     epochs: int = 50  # CXRBase's fine-tuning; the same for heads on frozen features
     batch_size: int | None = None  # 256 frozen, 16 fine-tuning (CXRBase)
     lrs: tuple[float, ...] = ()  # a grid when frozen; one peak rate when fine-tuning
-    weight_decay: float | None = None  # 0.01 frozen, 0.05 fine-tuning (MAE)
+    grid: Grid = "default"  # frozen: rates by name, where none are given
+    loss_sum: bool = False  # frozen: the loss summed over a batch's labels
+    second_round: SecondRound = "none"  # frozen: train and val together once more, at the best rate
+    features: str | None = None  # frozen: a folder of `hilum embed`
+    token_memory: float = TOKEN_MEMORY  # frozen: GiB of tokens held in memory
+    weight_decay: float | None = None  # 0.01 frozen (1e-4 for heads on taps, as CheXFound), 0.05 fine-tuning (MAE)
     label_smoothing: float | None = None  # 0 frozen, 0.1 fine-tuning (MAE)
     layer_decay: float | None = None  # 0.75 from pretrained weights (MAE), off from random ones
     drop_path: float = 0.1
@@ -56,18 +67,19 @@ class Options:
     def resolved(self) -> Options:
         """The same with every None replaced by the value in force."""
         frozen = self.mode == "frozen"
+        pooled = lookup(HEADS, self.head, kind="head").reads == "pooled"
         batch_size = self.batch_size or (256 if frozen else 16)
         decay = 0.75 if self.weights == "pretrained" else 1.0
         defaults: dict[str, Any] = {
             "batch_size": batch_size,
-            "lrs": DEFAULT_LRS if frozen else (BASE_LR * batch_size / 256,),
-            "weight_decay": 0.01 if frozen else 0.05,
+            "lrs": grid_rates(self.head, self.grid) if frozen else (BASE_LR * batch_size / 256,),
+            "weight_decay": (0.01 if pooled else 1e-4) if frozen else 0.05,
             "label_smoothing": 0.0 if frozen else 0.1,
             "layer_decay": decay,
         }
         return replace(self, **{name: value for name, value in defaults.items() if getattr(self, name) in (None, ())})
 
-    def grid(self) -> GridSettings:
+    def grid_settings(self) -> GridSettings:
         """Settings of the heads on frozen features."""
         assert self.batch_size is not None
         assert self.weight_decay is not None
@@ -78,6 +90,7 @@ class Options:
             batch_size=self.batch_size,
             weight_decay=self.weight_decay,
             smoothing=self.label_smoothing,
+            loss_sum=self.loss_sum,
             targets=self.targets,
             seed=self.seed,
         )
@@ -124,6 +137,7 @@ class Plan:
     record: Record
     manifest_digest: str
     encoder_digest: str
+    store: FeatureStore | None = None  # where features are read from
 
     def to_json(self) -> dict[str, Any]:
         """The resolved configuration, as stored in the run folder."""
@@ -147,7 +161,6 @@ def make_plan(options: Options) -> Plan:
         CheckpointError: the encoder cannot be loaded.
     """
     options = options.resolved()
-    lookup(HEADS, options.head, kind="head")
     _check_values(options)
     policy = LabelPolicy.parse(options.policy)
     everything = Manifest.read(options.data).select(views=options.views or None)
@@ -164,29 +177,36 @@ def make_plan(options: Options) -> Plan:
     if options.weights == "random":
         encoder = Encoder(random_backbone(encoder.model.config, options.seed), encoder.preprocessing)
     _check_pool(options, encoder)
+    config = head_options(options.head, options.head_variant, options.blocks, encoder.model.config)
+    store = _open_store(options, encoder, Reading.of(options.head, config, options.pool), (train, val))
     record = Record(
         findings=options.labels,
         targets=options.targets,
         mode=options.mode,
         pool=options.pool,
         head=options.head,
-        head_config=to_json(lookup(HEADS, options.head, kind="head").Config()),
+        head_variant=options.head_variant,
+        head_config=config,
+        second_round=options.second_round,
         fc_norm=options.mode == "finetune" and options.pool == "mean",
         policy=policy.to_json(),
         origin=_origin(options, train, digest),
     )
-    return Plan(options, encoder, train, val, record, everything.digest, digest)
+    return Plan(options, encoder, train, val, record, everything.digest, digest, store)
 
 
 def _check_values(options: Options) -> None:
     """Whatever the mode, no option may hold nonsense: a resumed or repeated run would carry it on."""
-    options.grid()
+    options.grid_settings()
     if options.mode == "finetune" and len(options.lrs) != 1:
         raise ConfigError(
             f"fine-tuning takes one peak learning rate, not {len(options.lrs)}",
             where="lrs",
             fix="Give one, e.g. --lrs 1e-3",
         )
+    _check_mode(options)
+    if options.token_memory < 0:
+        raise ConfigError(f"must be 0 GiB or more, not {options.token_memory}", where="token_memory")
     if options.layer_decay is None or not 0 < options.layer_decay <= 1:
         raise ConfigError(f"must be in (0, 1], not {options.layer_decay}", where="layer_decay", fix="1 switches it off")
     if not 0 <= options.drop_path < 1:
@@ -196,6 +216,33 @@ def _check_values(options: Options) -> None:
         raise ConfigError(
             "multi-class needs at least two classes", where="labels", fix="Name them all, e.g. NoFinding,Edema"
         )
+
+
+def _check_mode(options: Options) -> None:
+    """What belongs to frozen features alone has no meaning when the encoder learns."""
+    if options.mode == "frozen":
+        return
+    if lookup(HEADS, options.head, kind="head").reads != "pooled":
+        what = f"fine-tuning takes a head on pooled features, and {options.head} reads the tokens of several blocks"
+        raise ConfigError(what, where="head", fix="Use --mode frozen, or --head linear or mlp")
+    default = Options(encoder="", data="", labels=())
+    only = ("grid", "loss_sum", "second_round", "features", "head_variant", "blocks")
+    if given := [name for name in only if getattr(options, name) != getattr(default, name)]:
+        what = f"{', '.join(given)} is for --mode frozen"
+        raise ConfigError(what, where="mode", fix="Leave it out when fine-tuning")
+
+
+def _open_store(
+    options: Options, encoder: Encoder, reading: Reading, parts: tuple[LabelledFilms, ...]
+) -> FeatureStore | None:
+    """The folder of features, if it is of this encoder and holds these films and what the head reads."""
+    if options.features is None:
+        return None
+    store = FeatureStore.open(options.features)
+    store.check_encoder(encoder)
+    for films in parts:
+        stored_inputs(store, films.manifest, reading)
+    return store
 
 
 def _check_pool(options: Options, encoder: Encoder) -> None:

@@ -22,9 +22,10 @@ def classifier_card(record: Record, preprocessing: Preprocessing) -> str:
         [
             "# Chest X-ray classifier",
             "",
-            f"A {record.head} head on the {record.pool} of an encoder's tokens, {_mode(record)}; {kind}.",
+            f"A {_head(record)} head on {record.reading} of an encoder, {_mode(record)}; {kind}.",
             f"Macro AUROC on the validation films that chose it: {_number(record.validation.get('auroc'))}. It is too",
             "favourable for that reason; the number to quote is that of `hilum evaluate` on test patients.",
+            f"Chosen on {record.chosen_on}.",
             "",
             "| finding | threshold (largest F1 on validation) | |",
             "|---|---|---|",
@@ -48,6 +49,10 @@ def classifier_card(record: Record, preprocessing: Preprocessing) -> str:
 
 def _mode(record: Record) -> str:
     return "the encoder frozen" if record.mode == "frozen" else "encoder and head fine-tuned together"
+
+
+def _head(record: Record) -> str:
+    return record.head if record.head_variant is None else f"{record.head} ({record.head_variant})"
 
 
 def _number(value: object) -> str:

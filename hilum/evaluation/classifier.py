@@ -17,9 +17,11 @@ from torch import Tensor, nn
 from hilum.checkpoint import CONFIG, WEIGHTS, load_checkpoint, read_config, save_checkpoint
 from hilum.config import override, to_json
 from hilum.encoder import Pool, pool_tokens
-from hilum.errors import CheckpointError
+from hilum.errors import CheckpointError, ConfigError
 from hilum.evaluation.card import classifier_card
 from hilum.heads import HEADS
+from hilum.heads.glori import GLoRIHead
+from hilum.heads.taps import Taps, taps_of
 from hilum.labels import Targets
 from hilum.lookup import lookup
 from hilum.models.backbone import (
@@ -43,14 +45,33 @@ class Record:
     targets: Targets = "multilabel"
     mode: Mode = "frozen"
     pool: Pool = "mean"
-    head: str = "linear"  # name in hilum.heads.HEADS
+    head: str = "linear"  # name in hilum.heads.HEADS; one that reads taps does not pool
+    head_variant: str | None = None  # the name that its options go by; None is ours
     head_config: dict[str, Any] = field(default_factory=dict)  # the head's own options
+    second_round: str = "none"  # whether validation films were learned from too, after they had chosen
     fc_norm: bool = False  # MAE's fine-tuning: no final norm in the backbone, a LayerNorm after the mean
     policy: dict[str, Any] = field(default_factory=dict)  # uncertain labels; LabelPolicy.to_json
     thresholds: dict[str, float] = field(default_factory=dict)  # finding -> largest F1 on validation films
     threshold_notes: dict[str, str] = field(default_factory=dict)  # findings whose threshold was not chosen
     validation: dict[str, Any] = field(default_factory=dict)  # auroc (macro), films, where it was reached
     origin: dict[str, Any] = field(default_factory=dict)  # encoder, data, fraction, seed
+
+    @property
+    def reading(self) -> str:
+        """What the head reads, in words."""
+        config = head_config(self)
+        if not hasattr(config, "parts"):
+            return f"{self.pool} of tokens"
+        names = {"cls": "class", "patch": "patch"}
+        return f"{' and '.join(names[part] for part in config.parts)} tokens of the last {config.blocks} blocks"
+
+    @property
+    def chosen_on(self) -> str:
+        """Which films chose thresholds, in words; scores of films that a head learned from choose none."""
+        films = f"{self.validation.get('films')} validation films"
+        if self.second_round == "none":
+            return films
+        return f"{films}, scored in the first round; in the second ({self.second_round}) they were learned from"
 
 
 class Classifier(nn.Module):
@@ -64,14 +85,29 @@ class Classifier(nn.Module):
         self.head = head
 
     def features(self, images: Tensor) -> Tensor:
-        """What the head sees: (B, D), or (B, 2D) for "cls+mean"."""
+        """What a head on pooled features sees: (B, D), or (B, 2D) for "cls+mean"."""
         pooled = pool_tokens(self.backbone.forward_features(images), self.backbone.num_prefix_tokens, self.pool)
         return pooled if self.fc_norm is None else self.fc_norm(pooled)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, K) of normalised films (B, C, H, W)."""
-        logits: Tensor = self.head(self.features(images))
+        logits: Tensor = self.head(self.features(images) if self.head.reads == "pooled" else self.taps(images))
         return logits
+
+    def taps(self, images: Tensor) -> Taps:
+        """What a head on taps sees."""
+        config: Any = self.head.config
+        return taps_of(self.backbone, images, config.blocks, config.parts)
+
+    def attention(self, images: Tensor) -> Tensor:
+        """Where each finding's query looks: (B, C, H, W) normalised -> (B, heads, M, P), rows sum to 1.
+
+        Raises:
+            ConfigError: the head has no queries.
+        """
+        if not isinstance(self.head, GLoRIHead):
+            raise ConfigError("the classifier's head has no queries", where="head", fix="Train one with --head glori")
+        return self.head.attention(self.taps(images))
 
 
 @dataclass(frozen=True)
@@ -98,6 +134,19 @@ def feature_width(architecture: Architecture, pool: Pool) -> int:
     return architecture.width * (2 if pool == "cls+mean" else 1)
 
 
+def head_config(record: Record) -> Any:
+    """The head's own options, as it is built with."""
+    return override(lookup(HEADS, record.head, kind="head").Config(), record.head_config, where="head")
+
+
+def head_width(architecture: Architecture, record: Record) -> int:
+    """Channels that the head reads: of a vector, or of the taps of its blocks."""
+    config = head_config(record)
+    if hasattr(config, "blocks"):
+        return architecture.width * int(config.blocks)
+    return feature_width(architecture, record.pool)
+
+
 def describe(architecture: Architecture, preprocessing: Preprocessing, record: Record) -> dict[str, Any]:
     """config.json of a classifier."""
     return {
@@ -111,8 +160,7 @@ def describe(architecture: Architecture, preprocessing: Preprocessing, record: R
 def build_classifier(architecture: Architecture, record: Record) -> Classifier:
     """The network of a record, with random weights."""
     factory = lookup(HEADS, record.head, kind="head")
-    config = override(factory.Config(), record.head_config, where="head")
-    head = factory(feature_width(architecture, record.pool), len(record.findings), config)
+    head = factory(head_width(architecture, record), len(record.findings), head_config(record))
     return Classifier(build_backbone(architecture), head, pool=record.pool, fc_norm=record.fc_norm)
 
 

@@ -1,20 +1,50 @@
-"""Frozen protocol: encode every film once, then train heads on the features for a grid of learning rates at once."""
+"""Frozen protocol: the encoder stays as it is, heads learn from its features for a grid of learning rates at once.
+
+The best rate is chosen on the validation films. CheXFound's protocol (arXiv 2502.05142, IV-A) then trains a second
+time, on training and validation films together, at that rate and for as many epochs: from a new head as the paper says,
+or going on from the weights of the first round as its code does. Nothing is left to choose by then: the head is what
+the last epoch left, and thresholds are those of the first round, whose head had not learned from the validation films.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from hilum.encoder import Encoder
-from hilum.evaluation.classifier import Classifier, Record
-from hilum.evaluation.features import Runner, extract_features
+from hilum.evaluation.classifier import Classifier, Record, head_config
+from hilum.evaluation.feature_store import FeatureStore
+from hilum.evaluation.features import Runner
 from hilum.evaluation.films import LabelledFilms
-from hilum.heads.grid import EpochHook, GridResult, GridSettings, train_grid
-from hilum.heads.targets import probabilities
+from hilum.evaluation.frozen_inputs import TOKEN_MEMORY, Reading, frozen_inputs, held
+from hilum.heads.grid import VALIDATED, EpochHook, GridResult, GridSettings, train_grid, train_head
+from hilum.heads.inputs import HeadInputs, InMemory, Joined, ahead
+
+SecondRound = Literal["none", "fresh", "warm"]  # train + val again: not at all, from a new head, going on
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where features come from."""
+
+    runner: Runner
+    cache: Path | None = None  # folder for pooled features computed here
+    store: FeatureStore | None = None  # of `hilum embed`, instead of the encoder
+    memory: float = TOKEN_MEMORY  # GiB of taps held in memory
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """What the protocol leaves."""
+
+    classifier: Classifier
+    result: GridResult  # of the grid: rate, epoch, validation AUROC
+    val_logits: Tensor  # (N, K) float64, of the grid's winner on the validation films
 
 
 def train_frozen(
@@ -23,38 +53,58 @@ def train_frozen(
     val: LabelledFilms,
     record: Record,
     settings: GridSettings,
+    source: Source,
     *,
-    cache: Path | None,
-    runner: Runner,
     on_epoch: EpochHook | None = None,
-) -> tuple[Classifier, GridResult, NDArray[np.float64]]:
+    on_second: Callable[[dict[str, float]], None] | None = None,
+) -> Frozen:
     """Train heads on frozen features and put the best one on the encoder.
 
     Args:
         encoder: stays as it is.
         train: the films that the heads learn from.
         val: the films that choose learning rate and epoch.
-        record: findings, pooling and head.
+        record: findings, what the head reads, its options, and whether there is a second round.
         settings: of the grid.
-        cache: folder for the features.
-        runner: where the encoder runs.
-        on_epoch: receives the numbers of each epoch.
-
-    Returns:
-        The classifier, the grid's result, and the winner's probabilities on the validation films (N, K).
+        source: where features come from.
+        on_epoch: receives the numbers of each epoch of the grid.
+        on_second: receives epoch and loss of each epoch of the second round.
     """
-    x_train, x_val = (
-        _tensor(extract_features(encoder, films.manifest, record.pool, cache=cache, runner=runner), runner)
-        for films in (train, val)
+    config = head_config(record)
+    reading = Reading.of(record.head, record.head_config, record.pool)
+    x_train, x_val = held(
+        [
+            frozen_inputs(
+                encoder, films.manifest, reading, runner=source.runner, cache=source.cache, store=source.store
+            )
+            for films in (train, val)
+        ],
+        source.memory,
+        source.runner,
     )
-    y_train, y_val = (torch.from_numpy(films.targets).to(runner.torch_device) for films in (train, val))
-    result = train_grid(record.head, (x_train, y_train), (x_val, y_val), settings, on_epoch=on_epoch)
-    classifier = Classifier(encoder.model, result.head, pool=record.pool).eval()
-    with torch.no_grad():
-        scores = probabilities(result.head(x_val.cpu()).double(), record.targets)
-    return classifier.cpu(), result, scores.numpy()
+    y_train, y_val = torch.from_numpy(train.targets), torch.from_numpy(val.targets)
+    result = train_grid(record.head, (x_train, y_train), (x_val, y_val), settings, config=config, on_epoch=on_epoch)
+    logits = head_logits(result.head, x_val, settings.batch_size)
+    head = result.head
+    if record.second_round != "none":
+        head = train_head(
+            record.head,
+            (Joined(x_train, x_val), torch.cat([y_train, y_val])),
+            replace(settings, lrs=(result.lr,)),
+            config=config,
+            start=result.head.state_dict() if record.second_round == "warm" else None,
+            on_epoch=on_second,
+        )
+    return Frozen(Classifier(encoder.model, head, pool=record.pool).eval().cpu(), result, logits)
 
 
-def _tensor(features: NDArray[np.float32], runner: Runner) -> torch.Tensor:
-    copied: NDArray[Any] = np.array(features)  # a memory map is read-only, a tensor must not be
-    return torch.from_numpy(copied).to(runner.torch_device)
+@torch.no_grad()
+def head_logits(head: nn.Module, inputs: HeadInputs, batch_size: int) -> Tensor:
+    """Logits (N, K) float64 on the CPU of a trained head; it goes to where the features lie and comes back."""
+    pooled = isinstance(inputs, InMemory) and isinstance(inputs.features, Tensor)
+    parts = []
+    for features in ahead(inputs, torch.split(torch.arange(len(inputs)), VALIDATED if pooled else batch_size)):
+        head.to(features.device)
+        parts.append(head(features).double().cpu())
+    head.cpu()
+    return torch.cat(parts)

@@ -17,9 +17,10 @@ from hilum.evaluation.adaptation import Plan
 from hilum.evaluation.classifier import Classifier, Record, TrainedClassifier, describe
 from hilum.evaluation.features import Runner
 from hilum.evaluation.finetune import BEST, classifier_scores, fine_tune_method, start_at_probe, validation
-from hilum.evaluation.frozen import train_frozen
+from hilum.evaluation.frozen import Source, train_frozen
 from hilum.films import FilmStore
 from hilum.heads.choose import choose_thresholds, macro_auroc
+from hilum.heads.targets import probabilities
 from hilum.labels import fraction_record
 from hilum.models.fill import fill
 from hilum.progress import ProgressBar
@@ -90,25 +91,36 @@ def trained_patients(run: str | Path) -> dict[str, Any] | None:
 
 
 def _frozen(plan: Plan, run: RunFolder, runner: Runner) -> Trained:
-    settings = plan.options.grid()
-    with ProgressBar("training heads", settings.epochs) as bar:
+    settings, second = plan.options.grid_settings(), plan.record.second_round
+    rounds = 1 if second == "none" else 2
+    run.rewind_metrics(0)
+    with ProgressBar("training heads", rounds * settings.epochs) as bar:
 
         def on_epoch(row: dict[str, float]) -> None:
             run.log_metrics({"step": int(row["epoch"]), **row})
             bar.advance(1, f"val AUROC {row['val/auroc_best']:.4f}")
 
-        run.rewind_metrics(0)
-        classifier, result, scores = train_frozen(
+        def on_second(row: dict[str, float]) -> None:
+            step = settings.epochs + int(row["epoch"])
+            run.log_metrics({"step": step, "epoch": step, "loss/second_round": row["loss"]})
+            bar.advance(1, "second round, training and validation films")
+
+        source = Source(runner, run.path / "features", plan.store, plan.options.token_memory)
+        frozen = train_frozen(
             plan.encoder,
             plan.train,
             plan.val,
             plan.record,
             settings,
-            cache=run.path / "features",
-            runner=runner,
+            source,
             on_epoch=on_epoch,
+            on_second=on_second,
         )
-    return Trained(classifier, scores, {"lr": result.lr, "epoch": result.epoch, "grid": result.table})
+    result = frozen.result
+    found: dict[str, Any] = {"lr": result.lr, "epoch": result.epoch, "grid": result.table}
+    if rounds == 2:
+        found["second_round"] = {"films": len(plan.train) + len(plan.val), "epochs": settings.epochs, "start": second}
+    return Trained(frozen.classifier, probabilities(frozen.val_logits, plan.record.targets).numpy(), found)
 
 
 def _fine_tuned(plan: Plan, run: RunFolder, runner: Runner, resume: bool) -> Trained:
@@ -164,7 +176,10 @@ def _chosen(plan: Plan, trained: Trained) -> Record:
 
 def _write_patients(plan: Plan, run: RunFolder) -> None:
     record = fraction_record(plan.train.manifest, plan.options.fraction, plan.options.seed)
-    record["val_patients"] = sorted(set(plan.val.manifest.table["patient_id"]))
+    chosen_by = sorted(set(plan.val.manifest.table["patient_id"]))
+    if plan.record.second_round != "none":  # these were learned from, too
+        record["patients"] = sorted({*record["patients"], *chosen_by})
+    record["val_patients"] = chosen_by
     record["sources"] = plan.record.origin["sources"]
     write_atomic(run.path / PATIENTS, json.dumps(record, indent=2) + "\n")
 
@@ -172,7 +187,7 @@ def _write_patients(plan: Plan, run: RunFolder) -> None:
 def check_same(plan: Mapping[str, Any], run: RunFolder) -> None:
     """Refuse to resume a run whose resolved configuration was another than `plan`."""
     before, now = run.config(), json.loads(json.dumps(plan))
-    paths = ("data", "encoder")  # may have moved: their digests decide
+    paths = ("data", "encoder", "features")  # may have moved: their digests decide
     changed = [key for key in now if key not in paths and before.get(key) != now[key]]
     if changed:
         raise ConfigError(

@@ -43,6 +43,11 @@ class Taps:
         assert part is not None, "taps without any part"
         return part
 
+    @property
+    def device(self) -> torch.device:
+        """Where they lie."""
+        return self.any.device
+
     def to(self, like: torch.device | torch.dtype | Tensor) -> Taps:
         """The same on another device or in another type."""
         return Taps(*(None if part is None else part.to(like) for part in (self.cls, self.patches)))

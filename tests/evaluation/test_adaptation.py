@@ -53,7 +53,7 @@ def test_random_weights_are_another_network_of_the_same_shape(options: Options) 
     [
         ({"labels": ("Mas",)}, ConfigError, r"unknown finding 'Mas'\. Did you mean 'Mass'\? Known: Effusion, Mass"),
         ({"labels": ()}, ConfigError, "no finding named"),
-        ({"head": "glory"}, ConfigError, "unknown head 'glory'.*Known: linear, mlp"),
+        ({"head": "glory"}, ConfigError, "unknown head 'glory'.*Known: chexfound-probe, glori, linear, mlp"),
         ({"fraction": 2.0}, ConfigError, r"fraction must be in \(0, 1\]"),
         ({"policy": "maybe"}, ConfigError, "unknown rule for uncertain labels 'maybe'"),
         ({"policy": "Edema=ones"}, ConfigError, "policy: unknown finding 'Edema'"),
