@@ -76,14 +76,6 @@ def survival_results(
     subjects = check_subjects(table)
     if not (np.isfinite(horizon) and horizon > 0):
         raise ConfigError(f"must be a positive number of days, not {horizon}", where="horizon", fix="Give e.g. 365")
-    until = _drawn_until(subjects, horizon)
-    known = subjects.known
-    followed = (subjects.time[known], subjects.event[known])
-    at = [horizon, *_times(until)]
-    options: dict[str, Any] = {"tau": horizon, "draws": draws, "seed": seed, "confidence": confidence}
-    score = discrimination(*followed, subjects.score[known], subjects.patients[known], at=at, **options)
-    rows = {"all": known} if threshold is None else {"all": known, **groups(subjects, threshold)}
-    at_risk_times = [tick.at for tick in ticks(until)]
     entry = {
         "endpoint": endpoint,
         "definition": ENDPOINTS.get(endpoint, ""),
@@ -92,22 +84,7 @@ def survival_results(
         "threshold": threshold,
         "threshold_origin": threshold_origin,
         "reduce": reduce,
-        "counts": _counts(subjects, horizon),
-        "competing": subjects.competing,
-        "drawn_until": until,
-        "at_risk_times": at_risk_times,
-        "groups": {name: _group(subjects, here, horizon, at_risk_times, confidence) for name, here in rows.items()},
-        "log_rank": _log_rank(subjects, threshold),
-        "harrell": score.harrell.to_json(),
-        "uno": score.uno.to_json(),
-        "auroc": score.auroc[0].to_json(),
-        "auroc_over_time": [
-            {"time": time, **estimate.to_json()} for time, estimate in zip(at[1:], score.auroc[1:], strict=True)
-        ],
-        "binary": _binary(subjects, horizon, threshold, draws=draws, seed=seed, confidence=confidence),
-        "true_risk": _true_risk(subjects, score, options),
-        "cohort": _cohort(subjects),
-        "notes": _notes(subjects, horizon, threshold),
+        **_judged(subjects, horizon, threshold, {"draws": draws, "seed": seed, "confidence": confidence}),
     }
     return {
         "task": "survival",
@@ -123,6 +100,38 @@ def together(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Several results of `survival_results` as one: their endpoints on one page, the rest from the first."""
     merged = {name: entry for part in results for name, entry in part["endpoints"].items()}
     return {**results[0], "endpoints": merged}
+
+
+def _judged(
+    subjects: Subjects, horizon: float, threshold: float | None, resampling: Mapping[str, Any]
+) -> dict[str, Any]:
+    """All numbers of one endpoint; `resampling` holds draws, seed and confidence."""
+    until = _drawn_until(subjects, horizon)
+    known, confidence = subjects.known, resampling["confidence"]
+    followed = (subjects.time[known], subjects.event[known])
+    at = [horizon, *_times(until)]
+    options = {"tau": horizon, **resampling}
+    score = discrimination(*followed, subjects.score[known], subjects.patients[known], at=at, **options)
+    rows = {"all": known} if threshold is None else {"all": known, **groups(subjects, threshold)}
+    at_risk_times = [tick.at for tick in ticks(until)]
+    return {
+        "counts": _counts(subjects, horizon),
+        "competing": subjects.competing,
+        "drawn_until": until,
+        "at_risk_times": at_risk_times,
+        "groups": {name: _group(subjects, here, horizon, at_risk_times, confidence) for name, here in rows.items()},
+        "log_rank": _log_rank(subjects, threshold),
+        "harrell": score.harrell.to_json(),
+        "uno": score.uno.to_json(),
+        "auroc": score.auroc[0].to_json(),
+        "auroc_over_time": [
+            {"time": time, **estimate.to_json()} for time, estimate in zip(at[1:], score.auroc[1:], strict=True)
+        ],
+        "binary": _binary(subjects, horizon, threshold, resampling),
+        "true_risk": _true_risk(subjects, score, options),
+        "cohort": _cohort(subjects),
+        "notes": _notes(subjects, horizon, threshold),
+    }
 
 
 def _group(
@@ -161,7 +170,7 @@ def _log_rank(subjects: Subjects, threshold: float | None) -> dict[str, Any]:
 
 
 def _binary(
-    subjects: Subjects, horizon: float, threshold: float | None, *, draws: int, seed: int, confidence: float
+    subjects: Subjects, horizon: float, threshold: float | None, resampling: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The plain binary form at the horizon: who was censored before it is left out, and counted."""
     label = label_at(subjects.time, subjects.event, horizon)
@@ -172,9 +181,7 @@ def _binary(
         subjects.patients,
         findings=(name,),
         operating_points={"threshold": [threshold]},
-        draws=draws,
-        seed=seed,
-        confidence=confidence,
+        **resampling,
     )
     n, positive = int((~np.isnan(label)).sum()), int((label == 1).sum())
     return {
