@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from hilum.encoder import load
 from hilum.errors import CheckpointError, ConfigError, ManifestError
 from hilum.evaluation.adaptation import Options, make_plan
+from hilum.evaluation.embedding import plan_embedding, run_embedding
+from hilum.evaluation.features import Runner
+from hilum.heads.glori import GLoRIHead
 from hilum.manifest import Manifest
 
 
@@ -102,3 +106,52 @@ def test_missing_films_are_named(options: Options, films: Path, tmp_path: Path) 
     Manifest.read(films).write(tmp_path)
     with pytest.raises(ManifestError, match="image files are missing; the first is"):
         make_plan(replace(options, data=str(tmp_path)))
+
+
+def test_heads_on_taps_have_defaults_of_their_own(options: Options) -> None:
+    glori = replace(options, head="glori").resolved()
+    assert (glori.lrs, glori.weight_decay) == (GLoRIHead.LRS, 1e-4)
+    assert len(replace(options, head="glori", grid="chexfound-paper").resolved().lrs) == 9
+    assert len(replace(options, head="linear", grid="chexfound-released").resolved().lrs) == 13
+    assert replace(options, grid="chexfound-paper", lrs=(0.1,)).resolved().lrs == (0.1,)
+    record = make_plan(replace(options, head="glori", head_variant="paper", second_round="warm")).record
+    assert (record.head_variant, record.second_round, record.head_config["class_token"]) == ("paper", "warm", "token")
+    assert record.head_config["blocks"] == 2  # the encoder has no more
+    assert record.reading == "class and patch tokens of the last 2 blocks"
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (
+            {"mode": "finetune", "head": "glori"},
+            "fine-tuning takes a head on pooled features, and glori reads the tokens",
+        ),
+        ({"mode": "finetune", "second_round": "fresh"}, "second_round is for --mode frozen"),
+        ({"head": "glori", "blocks": 3}, "asked for the last 3 blocks of an encoder that gives 2"),
+        ({"blocks": 1}, "the linear head reads one pooled vector"),
+        ({"head": "glori", "head_variant": "ours"}, "unknown variant of glori 'ours'"),
+        ({"token_memory": -1.0}, "must be 0 GiB or more"),
+    ],
+)
+def test_faults_of_heads_on_taps(options: Options, change: dict[str, object], text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        make_plan(replace(options, **change))  # type: ignore[arg-type]
+
+
+def test_features_of_another_encoder_or_without_what_is_read_are_refused(options: Options, tmp_path: Path) -> None:
+    encoder = load(options.encoder)
+    run_embedding(
+        plan_embedding(encoder, options.data, tmp_path / "store", kinds=("cls",), blocks=1),
+        Runner(device="cpu", quiet=True),
+    )
+    stored = replace(options, features=str(tmp_path / "store"))
+    assert make_plan(replace(stored, head="chexfound-probe", blocks=1)).store is not None
+    with pytest.raises(CheckpointError, match="features of another encoder"):
+        make_plan(replace(stored, weights="random", seed=1))
+    with pytest.raises(ConfigError, match="asked for the last 2 blocks and holds 1"):
+        make_plan(replace(stored, head="chexfound-probe", blocks=2))
+    with pytest.raises(ConfigError, match="unknown kind of features 'patch'"):
+        make_plan(replace(stored, head="glori", blocks=1))
+    with pytest.raises(ConfigError, match="unknown kind of features 'mean'"):
+        make_plan(stored)

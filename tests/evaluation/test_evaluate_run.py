@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from hilum.cli import main
 from hilum.evaluation.classifier import load_classifier
@@ -122,3 +123,34 @@ def test_faults_are_one_line_and_write_nothing(
     error = capsys.readouterr().err
     assert error == "hilum adapt: labels: unknown finding 'Masss'. Did you mean 'Mass'? Known: Effusion, Mass.\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_glori_with_a_second_round_from_stored_features(
+    words: list[str], films: Path, encoder_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, out = tmp_path / "features", tmp_path / "glori"
+    assert main(["embed", str(encoder_folder), "--data", str(films), "--out", str(store), "--kinds", "cls,patch"]) == 0
+    command = [*words, "--out", str(out), "--head", "glori", "--head-variant", "released", "--lrs", "1e-3,3e-3"]
+    command += ["--features", str(store), "--second-round", "fresh", "--epochs", "6", "--device", "cpu"]
+    assert main(command) == 0
+    trained = load_classifier(out)
+    record = trained.record
+    assert record.validation["auroc"] > 0.7
+    assert record.validation["second_round"] == {"films": 96, "epochs": 6, "start": "fresh"}
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == list(range(1, 13))
+    assert "loss/second_round" in rows[-1]
+    card = (out / "model" / "README.md").read_text()
+    assert "glori (released) head on class and patch tokens of the last 2 blocks" in card
+    assert "24 validation films, scored in the first round; in the second (fresh) they were learned from" in card
+    patients = json.loads((out / "fraction.json").read_text())
+    assert len(patients["patients"]) == 36 + 12
+
+    results = tmp_path / "results"
+    assert main(["evaluate", str(out), "--data", str(films), "--out", str(results), "--draws", "50"]) == 0
+    assert json.loads((results / "results.json").read_text())["macro"]["auroc"]["value"] > 0.7
+    assert main(["evaluate", str(out), "--data", str(films), "--split", "val"]) == 2
+    assert "12 of 12 patients of the val split were used to train" in capsys.readouterr().err
+    maps = trained.model.attention(torch.randn(2, 1, 64, 64))
+    assert maps.shape == (2, 8, 2, 16)
+    torch.testing.assert_close(maps.sum(dim=-1), torch.ones(2, 8, 2))
