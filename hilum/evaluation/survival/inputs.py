@@ -1,87 +1,46 @@
-"""What a head of risk reads of some films: pooled features with covariates beside them, or the taps of last blocks.
-
-Pooled features are computed once and held in memory. Taps come from a store of `hilum embed`, or from the encoder: held
-in memory where they are small (class tokens always are), computed again every epoch where they are not.
-"""
+"""What a head of risk reads of films: taps of last blocks, or pooled features with covariates beside them."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Final
+from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from hilum.config import override
 from hilum.encoder import Encoder
-from hilum.evaluation.feature_store import FeatureStore
-from hilum.evaluation.features import Runner, extract_features
-from hilum.evaluation.head_inputs import EncoderInputs, StoredInputs
+from hilum.evaluation.frozen import Source
+from hilum.evaluation.frozen_inputs import Reading, frozen_inputs, held
 from hilum.evaluation.survival.covariates import Covariates
 from hilum.evaluation.survival.model import RiskRecord
-from hilum.films import FilmStore
-from hilum.heads import HEADS
 from hilum.heads.inputs import HeadInputs, InMemory
-from hilum.heads.taps import PARTS, Taps
-from hilum.lookup import lookup
 from hilum.manifest import Manifest
-
-IN_MEMORY: Final = 2**31  # bytes of taps that are kept
 
 
 def risk_inputs(
-    encoder: Encoder,
-    manifest: Manifest,
-    record: RiskRecord,
-    *,
-    runner: Runner,
-    cache: Path | None = None,
-    store: FeatureStore | None = None,
-) -> HeadInputs:
-    """The inputs of a record's head for the films of a manifest, row by row.
+    encoder: Encoder, manifests: Sequence[Manifest], record: RiskRecord, source: Source
+) -> list[HeadInputs]:
+    """The inputs of a record's head for the films of some manifests, row by row, on the runner's device.
 
     Args:
         encoder: of the films.
-        manifest: N films.
+        manifests: training and validation films.
         record: head, pooling, covariates.
-        runner: where the encoder runs, and the heads.
-        cache: folder for pooled features that were computed here.
-        store: features of `hilum embed`, read instead of running the encoder.
+        source: where features come from, and how much memory tokens may take.
     """
-    device = runner.torch_device
-    if getattr(lookup(HEADS, record.head, kind="head"), "reads", "pooled") == "pooled":
-        if store is None:
-            found = torch.from_numpy(
-                np.array(extract_features(encoder, manifest, record.pool, cache=cache, runner=runner))
-            )
-        else:
-            stored = StoredInputs(store, store.check_films(manifest), pool=record.pool)
-            rows = stored.batch(torch.arange(len(stored)))
-            assert isinstance(rows, Tensor)
-            found = rows
-        beside = torch.from_numpy(Covariates.from_json(record.covariates).encode(manifest.table))
-        return InMemory(torch.cat([found, beside], dim=1).to(device))
-    blocks = int(record.head_config["blocks"])
-    config = override(lookup(HEADS, record.head, kind="head").Config(), record.head_config, where="head")
-    parts = tuple(part for part in PARTS if part in config.parts)
-    inputs: HeadInputs
-    if store is None:
-        inputs = EncoderInputs(encoder, FilmStore(manifest), blocks=blocks, parts=parts, runner=runner)
-    else:
-        inputs = StoredInputs(store, store.check_films(manifest), blocks=blocks, parts=parts, device=device)
-    return _held(inputs, runner)
+    reading = Reading.of(record.head, record.head_config, record.pool)
+    found = [
+        frozen_inputs(encoder, manifest, reading, runner=source.runner, cache=source.cache, store=source.store)
+        for manifest in manifests
+    ]
+    coded = Covariates.from_json(record.covariates)
+    if coded.width:
+        pairs = zip(found, manifests, strict=True)
+        found = [_beside(part, torch.from_numpy(coded.encode(manifest.table))) for part, manifest in pairs]
+    return held(found, source.memory, source.runner)
 
 
-def _held(inputs: HeadInputs, runner: Runner) -> HeadInputs:
-    """The same in memory, where there is room for it."""
-    one = inputs.batch(torch.arange(1))
-    assert isinstance(one, Taps)
-    tensors = [part for part in (one.cls, one.patches) if part is not None]
-    if len(inputs) * sum(part.numel() * part.element_size() for part in tensors) > IN_MEMORY:
-        return inputs
-    found = [inputs.batch(rows) for rows in torch.split(torch.arange(len(inputs)), runner.batch_size)]
-    taps = [part for part in found if isinstance(part, Taps)]
-    cls = [part.cls for part in taps if part.cls is not None]
-    patches = [part.patches for part in taps if part.patches is not None]
-    return InMemory(Taps(torch.cat(cls) if cls else None, torch.cat(patches) if patches else None))
+def _beside(inputs: HeadInputs, covariates: Tensor) -> InMemory:
+    """Pooled features (N, D) and covariates (N, C) as one (N, D + C)."""
+    features = inputs.batch(torch.arange(len(inputs)))
+    assert isinstance(features, Tensor), "covariates join pooled features only"
+    return InMemory(torch.cat([features, covariates.to(features)], dim=1))

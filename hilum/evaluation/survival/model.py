@@ -13,16 +13,17 @@ from torch import Tensor, nn
 from hilum.checkpoint import CONFIG, WEIGHTS, load_checkpoint, read_config, save_checkpoint
 from hilum.config import override, to_json
 from hilum.encoder import Pool, pool_tokens
-from hilum.errors import CheckpointError
+from hilum.errors import CheckpointError, ConfigError
 from hilum.evaluation.classifier import feature_width
 from hilum.evaluation.survival.card import risk_card
 from hilum.evaluation.survival.covariates import Covariates
 from hilum.evaluation.survival.subjects import Reduce
 from hilum.heads import HEADS
+from hilum.heads.glori import GLoRIHead
 from hilum.heads.inputs import Features
 from hilum.heads.objective import ClassificationObjective, Objective
 from hilum.heads.survival import BinaryObjective, CoxObjective, DiscreteObjective, Form, JointObjective, Query
-from hilum.heads.taps import taps_of
+from hilum.heads.taps import Taps, taps_of
 from hilum.lookup import lookup
 from hilum.models.backbone import Architecture, Backbone, architecture_from_json, architecture_to_json, build_backbone
 from hilum.models.fill import fill
@@ -83,7 +84,7 @@ class RiskModel(nn.Module):
 
     def features(self, images: Tensor) -> Features:
         """What the head sees of the films: (B, D), or taps of the last blocks."""
-        if getattr(self.head, "reads", "pooled") == "taps":
+        if self.head.reads == "taps":
             config: Any = self.head.config
             return taps_of(self.backbone, images, config.blocks, config.parts)
         return pool_tokens(self.backbone.forward_features(images), self.backbone.num_prefix_tokens, self.pool)
@@ -96,6 +97,18 @@ class RiskModel(nn.Module):
             features = torch.cat([features, covariates.to(features)], dim=-1)
         logits: Tensor = self.head(features)
         return logits
+
+    def attention(self, images: Tensor) -> Tensor:
+        """Where each query looks, findings first: (B, C, H, W) normalised -> (B, heads, M, P), rows sum to 1.
+
+        Raises:
+            ConfigError: the head has no queries.
+        """
+        if not isinstance(self.head, GLoRIHead):
+            raise ConfigError("the model's head has no queries", where="head", fix="Train one with --head glori")
+        taps = self.features(images)
+        assert isinstance(taps, Taps)
+        return self.head.attention(taps)
 
 
 @dataclass(frozen=True)
@@ -126,7 +139,7 @@ class TrainedRisk:
 def head_width(architecture: Architecture, record: RiskRecord) -> int:
     """Channels the head reads: pooled tokens and covariates, or the taps of its blocks."""
     factory = lookup(HEADS, record.head, kind="head")
-    if getattr(factory, "reads", "pooled") == "taps":
+    if factory.reads == "taps":
         return architecture.width * int(record.head_config["blocks"])
     return feature_width(architecture, record.pool) + Covariates.from_json(record.covariates).width
 

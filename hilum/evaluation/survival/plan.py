@@ -15,6 +15,7 @@ from hilum.errors import ConfigError
 from hilum.evaluation.classifier import random_backbone
 from hilum.evaluation.feature_store import FeatureStore
 from hilum.evaluation.features import weights_digest
+from hilum.evaluation.frozen_inputs import TOKEN_MEMORY, Reading, head_options, stored_inputs
 from hilum.evaluation.survival.covariates import Covariates
 from hilum.evaluation.survival.endpoints import check_endpoints, check_learnable
 from hilum.evaluation.survival.films import FollowedFilms, followed_films
@@ -22,17 +23,17 @@ from hilum.evaluation.survival.model import RiskRecord
 from hilum.evaluation.survival.subjects import Reduce
 from hilum.evaluation.survival.threshold import Rule
 from hilum.heads import HEADS
-from hilum.heads.grid import DEFAULT_LRS, GridSettings
+from hilum.heads.grid import GridSettings
+from hilum.heads.grids import Grid, grid_rates
 from hilum.heads.survival import Form
 from hilum.heads.survival_losses import interval_edges
-from hilum.heads.taps import blocks_at_most
 from hilum.labels import LabelPolicy, check_both_classes, check_findings
-from hilum.lookup import lookup, unknown_name
+from hilum.lookup import lookup
 from hilum.manifest import Manifest
 from hilum.models.backbone import Architecture
 
 FULL_BATCH: Final = 65_536  # films: up to here Cox's risk set on pooled features is all of training, not a batch
-FULL_BATCH_STEPS: Final = 300  # epochs then, each of one step
+FULL_BATCH_STEPS: Final = 100  # epochs then, each of one step; 300 gave the same on the phantom's true findings
 
 
 @dataclass(frozen=True)
@@ -51,32 +52,35 @@ class Options:
     policy: str = "ignore"
     covariates: tuple[str, ...] = ()
     head: str = "linear"
-    variant: str | None = None  # of the head
+    head_variant: str | None = None  # a name of the head's VARIANTS
+    blocks: int | None = None  # of the encoder, for heads that read taps
     pool: Pool = "mean"
     weights: Literal["pretrained", "random"] = "pretrained"
     views: tuple[str, ...] = ()
     features: str | None = None  # a store of `hilum embed`
+    token_memory: float = TOKEN_MEMORY  # GiB of tokens held in memory
     epochs: int | None = None
     batch_size: int | None = None
     lrs: tuple[float, ...] = ()
+    grid: Grid = "default"  # rates by name, where none are given
     weight_decay: float | None = None
     seed: int = 0
 
     def resolved(self, train_films: int) -> Options:
         """The same with every default filled in."""
-        factory = lookup(HEADS, self.head, kind="head")
-        full = self.form == "cox" and getattr(factory, "reads", "pooled") == "pooled"
+        pooled = lookup(HEADS, self.head, kind="head").reads == "pooled"
+        full = self.form == "cox" and pooled
         batch_size = self.batch_size or (min(train_films, FULL_BATCH) if full else 256)
         one_step = batch_size >= train_films and self.form == "cox"
         return replace(
             self,
             batch_size=batch_size,
             epochs=self.epochs or (FULL_BATCH_STEPS if one_step else 50),
-            lrs=self.lrs or tuple(getattr(factory, "LRS", DEFAULT_LRS)),
-            weight_decay=0.01 if self.weight_decay is None else self.weight_decay,
+            lrs=self.lrs or grid_rates(self.head, self.grid),
+            weight_decay=(0.01 if pooled else 1e-4) if self.weight_decay is None else self.weight_decay,
         )
 
-    def grid(self) -> GridSettings:
+    def training(self) -> GridSettings:
         """Settings of the heads, of resolved options."""
         assert self.epochs is not None
         assert self.batch_size is not None
@@ -139,7 +143,7 @@ def make_plan(options: Options) -> Plan:
         check_findings(everything, options.labels)
     train, val = (followed_films(everything, split, options.endpoints, options.labels, policy) for split in _LEARN)
     options = options.resolved(len(train))
-    options.grid()
+    options.training()
     horizon = float(options.horizon or 0)
     for split, films in zip(_LEARN, (train, val), strict=True):
         for endpoint, follow in films.follow.items():
@@ -151,12 +155,8 @@ def make_plan(options: Options) -> Plan:
     covariates.encode(val.manifest.table)
     encoder = load(options.encoder)
     digest = weights_digest(encoder.model)
-    store = None
     if options.weights == "random":
         encoder = Encoder(random_backbone(encoder.model.config, options.seed), encoder.preprocessing)
-    if options.features is not None:
-        store = FeatureStore.open(options.features)
-        store.check_encoder(encoder)
     record = RiskRecord(
         endpoints=options.endpoints,
         form=options.form,
@@ -173,6 +173,13 @@ def make_plan(options: Options) -> Plan:
     record = replace(record, head_config=_head_config(options, record, encoder.model.config))
     for films in (train, val):  # what validation cannot choose by, training cannot learn from either
         record.objective().check(torch.from_numpy(films.targets))
+    store = None
+    if options.features is not None:
+        store = FeatureStore.open(options.features)
+        store.check_encoder(encoder)
+        reading = Reading.of(record.head, record.head_config, record.pool)
+        for films in (train, val):
+            stored_inputs(store, films.manifest, reading)
     return Plan(options, encoder, train, val, record, everything.digest, digest, store)
 
 
@@ -185,15 +192,12 @@ def _check_values(options: Options) -> None:
         raise ConfigError("a horizon is needed", where="horizon", fix="Give one in days, e.g. --horizon 1825")
     if options.intervals < 1:
         raise ConfigError(f"must be at least 1, not {options.intervals}", where="intervals")
-    if options.covariates and getattr(factory, "reads", "pooled") != "pooled":
+    if options.covariates and factory.reads != "pooled":
         raise ConfigError(
             f"the head {options.head} reads tokens and takes no covariates",
             where="covariates",
             fix="Use --head linear or mlp",
         )
-    variants = list(getattr(factory, "VARIANTS", {}))
-    if options.variant is not None and options.variant not in variants:
-        raise unknown_name(options.variant, variants, kind=f"variant of {options.head}", where="variant")
 
 
 def _edges(options: Options, train: FollowedFilms, horizon: float) -> dict[str, list[float]]:
@@ -210,15 +214,11 @@ def _edges(options: Options, train: FollowedFilms, horizon: float) -> dict[str, 
 def _head_config(options: Options, record: RiskRecord, architecture: Architecture) -> dict[str, Any]:
     """The head's options: those of its variant, as many blocks as the encoder has, and what each query must give."""
     factory = lookup(HEADS, options.head, kind="head")
-    config = factory.Config(**dict(getattr(factory, "VARIANTS", {}).get(options.variant, {})))
-    values: dict[str, Any] = {}
-    if hasattr(config, "blocks"):
-        values["blocks"] = blocks_at_most(architecture, config.blocks)
-    if hasattr(config, "outputs_per_query") and set(record.outputs_per_query) != {1}:
-        values["outputs_per_query"] = record.outputs_per_query
-    if getattr(factory, "reads", "pooled") == "pooled" and options.pool != "mean" and not architecture.class_token:
+    if factory.reads == "pooled" and options.pool != "mean" and not architecture.class_token:
         raise ConfigError("the encoder has no class token", where="pool", fix="Use --pool mean")
-    return to_json(override(config, values, where="head"))
+    several = hasattr(factory.Config(), "outputs_per_query") and set(record.outputs_per_query) != {1}
+    others = {"outputs_per_query": record.outputs_per_query} if several else {}
+    return head_options(options.head, options.head_variant, options.blocks, architecture, **others)
 
 
 def _origin(options: Options, train: FollowedFilms, encoder_digest: str) -> dict[str, Any]:

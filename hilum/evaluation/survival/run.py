@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from hilum.evaluation.features import Runner
+from hilum.evaluation.frozen import Source, head_logits
 from hilum.evaluation.run import PATIENTS, check_same
 from hilum.evaluation.survival.films import FollowedFilms
 from hilum.evaluation.survival.inputs import risk_inputs
@@ -23,7 +23,7 @@ from hilum.evaluation.survival.subjects import film_dates, one_row_a_subject
 from hilum.evaluation.survival.threshold import risk_threshold
 from hilum.heads.choose import choose_thresholds
 from hilum.heads.grid import GridResult, train_grid
-from hilum.heads.inputs import HeadInputs, ahead
+from hilum.heads.inputs import HeadInputs
 from hilum.labels import fraction_record
 from hilum.progress import ProgressBar
 from hilum.run_folder import LOG, RunFolder, write_atomic
@@ -56,14 +56,11 @@ def run_survival(plan: Plan, out: str | Path, *, resume: bool = False, runner: R
         _write_patients(plan, run)
         for line in _what_is_known(plan):
             LOG.info(line)
-        inputs = [
-            risk_inputs(
-                plan.encoder, films.manifest, plan.record, runner=runner, cache=run.path / "features", store=plan.store
-            )
-            for films in (plan.train, plan.val)
-        ]
-        result = _train(plan, run, *inputs)
-        scores = _scores(result.head, inputs[1], plan)
+        source = Source(runner, run.path / "features", plan.store, plan.options.token_memory)
+        train, val = risk_inputs(plan.encoder, [plan.train.manifest, plan.val.manifest], plan.record, source)
+        result = _train(plan, run, train, val)
+        logits = head_logits(result.head, val, plan.options.training().batch_size)
+        scores = plan.record.objective().scores(logits).numpy()
         record = _chosen(plan, result, scores)
         model = RiskModel(plan.encoder.model.cpu(), result.head, pool=record.pool).eval()
         TrainedRisk(model, plan.encoder.preprocessing, record).save(run.path / "model")
@@ -83,7 +80,7 @@ def result_name(record: RiskRecord) -> str:
 
 
 def _train(plan: Plan, run: RunFolder, train: HeadInputs, val: HeadInputs) -> GridResult:
-    settings, goal = plan.options.grid(), plan.record.objective()
+    settings, goal = plan.options.training(), plan.record.objective()
     targets = [torch.from_numpy(films.targets) for films in (plan.train, plan.val)]
     run.rewind_metrics(0)
     with ProgressBar("training heads", settings.epochs) as bar:
@@ -101,15 +98,6 @@ def _train(plan: Plan, run: RunFolder, train: HeadInputs, val: HeadInputs) -> Gr
             config=plan.head_config(),
             on_epoch=on_epoch,
         )
-
-
-@torch.no_grad()
-def _scores(head: nn.Module, inputs: HeadInputs, plan: Plan) -> NDArray[np.float64]:
-    """Scores of the validation films, findings first."""
-    blocks = torch.split(torch.arange(len(inputs)), plan.options.grid().batch_size)
-    device = next(iter(head.parameters())).device
-    logits = torch.cat([head(features.to(device)).double() for features in ahead(inputs, blocks)])
-    return plan.record.objective().scores(logits).numpy()
 
 
 def _chosen(plan: Plan, result: GridResult, scores: NDArray[np.float64]) -> RiskRecord:
