@@ -234,16 +234,18 @@ def run_embedding(plan: EmbeddingPlan, runner: Runner | None = None, *, rank: in
 
 def place_among_processes() -> tuple[int, int]:
     """(rank, world) under `--devices`, torchrun or SLURM, each process on its own GPU; (0, 1) when alone."""
-    if "WORLD_SIZE" not in os.environ and "SLURM_NTASKS" not in os.environ:
-        return 0, 1
-    from hilum.distributed import in_process_group, process_rank  # as slow to import as all the rest
+    env = os.environ
+    if not ("LOCAL_RANK" in env and "WORLD_SIZE" in env):
+        if "SLURM_NTASKS" not in env:
+            return 0, 1
+        from hilum.distributed import in_process_group  # Lightning takes as long to import as all the rest
 
-    if not in_process_group():
-        return 0, 1
+        if not in_process_group():  # an interactive shell of SLURM's
+            return 0, 1
     if torch.cuda.is_available():
-        local = int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0")))
+        local = int(env.get("LOCAL_RANK", env.get("SLURM_LOCALID", "0")))
         torch.cuda.set_device(local % torch.cuda.device_count())
-    return process_rank(), int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_NTASKS", "1")))
+    return int(env.get("RANK", env.get("SLURM_PROCID", "0"))), int(env.get("WORLD_SIZE", env.get("SLURM_NTASKS", "1")))
 
 
 def tokens_to_keep(backbone: Backbone, blocks: int, kinds: Sequence[Kind]) -> Callable[[Tensor], Tensor]:

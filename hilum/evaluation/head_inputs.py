@@ -79,7 +79,7 @@ class StoredInputs:
         stored = torch.from_numpy(self.store.take(kind, rows, self.blocks)).to(self.device)
         if kind == "patch":
             stored = stored.transpose(1, 2)
-        return stored.float().flatten(-2)
+        return stored.flatten(-2).float()
 
 
 class EncoderInputs:
