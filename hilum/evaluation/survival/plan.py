@@ -190,6 +190,10 @@ def _check_values(options: Options) -> None:
     factory = lookup(HEADS, options.head, kind="head")
     if options.horizon is None:
         raise ConfigError("a horizon is needed", where="horizon", fix="Give one in days, e.g. --horizon 1825")
+    if both := sorted(set(options.labels) & set(options.endpoints)):
+        raise ConfigError(
+            f"{both[0]!r} is named as a finding and as an endpoint", where="labels", fix="Their scores need two names"
+        )
     if options.intervals < 1:
         raise ConfigError(f"must be at least 1, not {options.intervals}", where="intervals")
     if options.covariates and factory.reads != "pooled":
