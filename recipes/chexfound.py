@@ -6,8 +6,8 @@ Command: python recipes/chexfound.py --data DATA --out RUNS --judged CHEXPERT,SH
 Hardware: the paper used 8 A100 of 40 GB; here any number, the global batch stays 112. The phantom: 2 CPU cores.
 Hours: on one H200 at 45 % of its bf16 rate, computed from the arithmetic, not measured: ViT-L 28 at 224 px, 59 at 336,
     94 at 448, 125 at 512 (7.2 TFLOP a film); ViT-B 8 and 38 at 224 and 512. Table V is 600 together, Fig. 6 is 450.
-    The paper's took 48 to 96 each on its 8 GPUs. Phantom: 1.6 of pretraining for scaling and 1.0 for resolution on one
-    core, from the measured time of a step at each size and model.
+    The paper's took 48 to 96 each on its 8 GPUs. Phantom, one core, from the measured time of a step: pretraining 1.4
+    for scaling and 0.8 for resolution, heads about 0.1 each.
 Expect: table V, macro AUROC of 207K / 744K / 1M films: CXR-LT ViT-B .775 / .803 / .815 and ViT-L .795 / .813 / .830;
     CheXpert .854 / .869 / .877 and .874 / .887 / .908; Shenzhen .909 / .925 / .947 and .940 / .956 / .978. Fig. 6, from
     224 to 512 px: 3.3, 3.5 and 3.7 points more on these; 512 px from scratch gave it no
@@ -61,6 +61,17 @@ class Scale:
     adapting: Mapping[str, Any] = field(default_factory=dict)  # more arguments of hilum.adapt
 
 
+_FEW: Final = {"prototypes": 128, "hidden": 128, "bottleneck": 8}
+SMALL: Final[dict[str, Any]] = {  # what lets a small network learn in so few steps, as in phantom_dinov2.py
+    "dino_head": _FEW,
+    "ibot_head": _FEW,
+    "local_crops": 4,
+    "global_scale": (0.4, 1.0),
+    "local_scale": (0.15, 0.4),
+    "teacher_temperature": (0.02, 0.02),
+    "ibot_weight": 1.0,
+    "vit": {"patch_size": 8, "depth": 4, "mlp": "gelu", "registers": 0, "layer_scale": None, "init": "xavier"},
+}
 SCALES: Final = {
     "paper": Scale(
         preset="dinov2",
@@ -75,15 +86,21 @@ SCALES: Final = {
     "phantom": Scale(
         preset="phantom",
         models={
-            "small": {"vit": {"patch_size": 8, "width": 48, "heads": 2, "depth": 4, "mlp": "gelu", "registers": 0}},
-            "large": {"vit": {"patch_size": 8, "width": 96, "heads": 3, "depth": 4, "mlp": "gelu", "registers": 0}},
+            "small": {**SMALL, "vit": {**SMALL["vit"], "width": 48, "heads": 2}},
+            "large": {**SMALL, "vit": {**SMALL["vit"], "width": 96, "heads": 3}},
         },
         sizes=(48, 72, 96),
         fractions=(0.2, 0.74, 1.0),
         steps=1200,
         batch_size=32,
         training={"lr": 1e-3, "probe": False, "keep_checkpoints": 1},
+        adapting={"epochs": 12, "fraction": 0.1, "lrs": (3e-4, 1e-3)},
     ),
+}
+GLORI: Final[dict[str, dict[str, Any]]] = {  # how the head is trained, by variant
+    "hilum": {},
+    "paper": {"head_variant": "paper", "grid": "chexfound-paper", "loss_sum": True, "second_round": "fresh"},
+    "released": {"head_variant": "released", "grid": "chexfound-released", "loss_sum": True, "second_round": "warm"},
 }
 
 
@@ -203,9 +220,13 @@ def judge(work: Work, encoder: Path, data: str, seed: int) -> Bootstrap:
             seed=seed,
             resume=(folder / "config.json").is_file(),
             **work.scale.adapting,
+            **(GLORI[work.variant] if work.head == "glori" else {}),
         )
         hilum.evaluate(str(folder), data=data, out=str(judged), draws=work.draws)
     predictions = check_predictions(pd.read_parquet(judged / "predictions.parquet"))
+    if work.labels and set(work.labels) != set(predictions.findings):
+        known = ", ".join(predictions.findings)
+        raise ConfigError(f"was judged on {known} before", where=folder, fix="Give the same --labels, or another --out")
     order = np.argsort(predictions.table["image_id"].to_numpy(dtype=str))
     return bootstrap(
         predictions.labels[order],
@@ -337,7 +358,7 @@ def chexfound(
     devices: int = 1,
     draws: int = 1000,
 ) -> str:
-    """Pretrain, adapt and judge every piece of a part; writes PART.md, PART.json and PART.svg into OUT.
+    """Pretrain, adapt and judge every piece of a part; writes PART.md, PART.json and PART.svg into OUT/VARIANT.
 
     Args:
         out: a folder; what is finished in it is kept, and pieces that both parts need are trained once.
@@ -381,7 +402,7 @@ def chexfound(
             f"{len(names)} folders share the names {sorted(set(names))}", where="--judged", fix="Rename one"
         )
     work = Work(
-        data=data, judged=judged or (data,), out=folder, scale=chosen, variant=variant, head=head, labels=labels,
+        data=data, judged=judged or (data,), out=folder / variant, scale=chosen, variant=variant, head=head, labels=labels,
         seeds=seeds, devices=devices, draws=draws,
     )  # fmt: skip
     return str(report(work, part))

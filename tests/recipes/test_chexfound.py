@@ -106,7 +106,7 @@ def test_both_parts_run_from_films_to_figure_and_keep_what_is_done(
         adapting={"epochs": 2, "lrs": (1e-3,)},
     )
     data = str(tiny_data)
-    work = recipe.Work(data=data, judged=(data,), out=tmp_path, scale=scale, draws=50, head="linear")
+    work = recipe.Work(data=data, judged=(data,), out=tmp_path, scale=scale, draws=50)
     trained: list[str] = []
     pretrain = hilum.pretrain
 
@@ -130,6 +130,13 @@ def test_both_parts_run_from_films_to_figure_and_keep_what_is_done(
         records[2]["auroc"]["value"] - records[1]["auroc"]["value"]
     )
     assert all(0 <= record["auroc"]["low"] <= record["auroc"]["value"] <= 1 for record in records)
+    encoder = str(recipe.pretrain(work, recipe.resolution(scale)[0], 0))
+    for head in recipe.GLORI.values():  # every variant's head is one that `hilum adapt` knows
+        hilum.adapt(
+            "classify", encoder=encoder, data=data, labels=("Mass",), out="x", head="glori", dry_run=True, **head
+        )
     said = recipe.report(work, "scaling").read_text()
     assert len(trained) == 5
     assert said == table
+    with pytest.raises(ConfigError, match="was judged on Mass, Effusion before|was judged on Effusion, Mass before"):
+        recipe.report(replace(work, labels=("Mass",)), "scaling")
