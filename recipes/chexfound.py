@@ -402,8 +402,8 @@ def chexfound(
             f"{len(names)} folders share the names {sorted(set(names))}", where="--judged", fix="Rename one"
         )
     work = Work(
-        data=data, judged=judged or (data,), out=folder / variant, scale=chosen, variant=variant, head=head, labels=labels,
-        seeds=seeds, devices=devices, draws=draws,
+        data=data, judged=judged or (data,), out=folder / variant, scale=chosen, variant=variant, head=head,
+        labels=labels, seeds=seeds, devices=devices, draws=draws,
     )  # fmt: skip
     return str(report(work, part))
 

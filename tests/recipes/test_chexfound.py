@@ -138,5 +138,5 @@ def test_both_parts_run_from_films_to_figure_and_keep_what_is_done(
     said = recipe.report(work, "scaling").read_text()
     assert len(trained) == 5
     assert said == table
-    with pytest.raises(ConfigError, match="was judged on Mass, Effusion before|was judged on Effusion, Mass before"):
+    with pytest.raises(ConfigError, match=r"was judged on [a-zA-Z, ]*Effusion"):
         recipe.report(replace(work, labels=("Mass",)), "scaling")
