@@ -15,6 +15,7 @@ from pathlib import Path
 
 from hilum.datasets.phantom import write_phantom
 from hilum.manifest import Manifest
+from hilum.manifest.share import first_patients
 from hilum.side_by_side import Contest, run_contest
 
 SMALL = {"width": 96, "heads": 3, "depth": 4}  # one backbone for all: on two cores a larger one sees too few films
@@ -24,17 +25,6 @@ READERS = {  # what each makes of its budget on two cores; chosen on films of an
     "medim": {"text": TEXT, "hidden": 128, "decoder": [32, 24, 16, 8]},
 }
 JUDGED = {"val": 700, "test": 1300}  # patients; a fifth of what is drawn would take hours to judge a dozen encoders on
-
-
-def few_to_judge(data: Path) -> None:
-    """Keep all training patients and the first few of the others."""
-    manifest = Manifest.read(data)
-    table = manifest.table
-    kept = table["split"] == "train"
-    for split, patients in JUDGED.items():
-        mine = table["split"] == split
-        kept |= mine & table["patient_id"].isin(table.loc[mine, "patient_id"].unique()[:patients])
-    Manifest(table[kept].reset_index(drop=True), data).write(data)
 
 
 def phantom_reports(
@@ -57,7 +47,7 @@ def phantom_reports(
     data = Path(out) / "phantom"
     if not data.is_dir():
         write_phantom(data, patients=patients, size=256, seed=3, workers=2)
-        few_to_judge(data)
+        first_patients(Manifest.read(data), JUDGED).write(data)
     training = {"epochs": epochs, "batch_size": 32, "lr": 1e-3, "warmup": 0.1, "keep_checkpoints": 1}
     contest = Contest(
         data=str(data), methods=methods, seeds=seeds, options=READERS,

@@ -9,7 +9,7 @@ import pytest
 
 from hilum.errors import ConfigError
 from hilum.manifest import Manifest
-from hilum.manifest.share import share_of_patients
+from hilum.manifest.share import first_patients, share_of_patients
 
 
 def test_shares_are_nested_and_keep_patients_whole(tiny_data: Path) -> None:
@@ -36,3 +36,12 @@ def test_another_seed_is_another_share_and_rows_may_come_in_any_order(tiny_data:
 def test_a_share_that_is_none_is_refused(fraction: float, tiny_data: Path) -> None:
     with pytest.raises(ConfigError, match=r"data-fraction.*\(0, 1\]"):
         share_of_patients(Manifest.read(tiny_data), fraction, 0)
+
+
+def test_the_first_patients_of_a_split_stay_whole_and_other_splits_untouched(tiny_data: Path) -> None:
+    films = Manifest.read(tiny_data)
+    kept = first_patients(films, {"test": 2, "val": 99})
+    counts = kept.table.groupby("split")["patient_id"].nunique().to_dict()
+    whole = films.table.groupby("split")["patient_id"].nunique().to_dict()
+    assert counts == {**whole, "test": 2}
+    assert len(kept.select(split="test")) == 4
