@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from hilum.encoder import Encoder
@@ -16,8 +17,6 @@ from hilum.schema import Preprocessing
 
 @pytest.fixture(scope="session")
 def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    import torch
-
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = VisionTransformer(ViTConfig(image_size=64, patch_size=16, channels=1, width=48, depth=2, heads=2))
