@@ -56,7 +56,8 @@ def as_words(verb: Callable[..., Any], arguments: Mapping[str, Any]) -> list[str
         if value == defaults[name]:
             continue
         if isinstance(value, dict):
-            words += [f"--{name}.{key}={json.dumps(part)}" for key, part in value.items()]
+            texts = {key: part if isinstance(part, str) else json.dumps(part) for key, part in value.items()}
+            words += [f"--{name}.{key}={text}" for key, text in texts.items()]
         elif isinstance(value, list | tuple):
             words.append(f"--{name}={','.join(map(str, value))}")
         else:

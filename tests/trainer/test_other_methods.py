@@ -36,11 +36,13 @@ SMALL: dict[str, dict[str, Any]] = {
     },
 }
 METHODS = sorted(SMALL)
+READERS = [method for method in METHODS if method != "dinov2"]
 
 
 def words(method: str, data: Path, out: Path, *more: str) -> list[str]:
     options = {"vit": {"depth": 2}, "channels": 1, "mean": [0.5], "std": [0.25], **SMALL[method]}
-    sets = [f"--set.{name}={json.dumps(value)}" for name, value in options.items()]
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in options.items()}
+    sets = [f"--set.{name}={text}" for name, text in texts.items()]
     shape = ["--preset=phantom", "--model=vit_tiny_patch16", "--size=64", *sets]
     loop = [
         "--batch-size=8",
@@ -182,7 +184,7 @@ def test_sharded_processes_compute_what_one_computes(method: str, reported_data:
     check_same_step(method, alone, together)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", READERS)
 def test_the_run_leaves_an_encoder_that_reads_where_the_method_aligns(method: str, whole: dict[str, Path]) -> None:
     encoder = hilum.load(whole[method])
     images = torch.zeros(1, 1, 64, 64)
