@@ -39,6 +39,7 @@ from hilum.errors import ConfigError
 from hilum.heads.query_attention import QueryAttention
 from hilum.heads.standardise import Standardise, StandardiseTaps, folded
 from hilum.heads.taps import Part, Reads, Taps
+from hilum.models.onednn import linear
 
 ClassToken = Literal["none", "channels", "token"]
 
@@ -141,7 +142,8 @@ class GLoRIHead(nn.Module):
         cls = taps.cls
         assert cls is not None, "this head reads class tokens"
         if self.project_class is not None:
-            return logits + self.classify_class(_linear(self.project_class, cls, self._statistics("cls")))
+            projected: Tensor = self.classify_class(_linear(self.project_class, cls, self._statistics("cls")))
+            return logits + projected
         return logits + _linear(self.classify_class, cls, self._statistics("cls"))
 
     def attention(self, taps: Taps) -> Tensor:
@@ -173,7 +175,7 @@ class GLoRIHead(nn.Module):
 def _linear(layer: nn.Linear, x: Tensor, statistics: Standardise | None) -> Tensor:
     """The layer on standardised channels; mean and spread go into its weights, which are fewer than the tokens."""
     weight, bias = (layer.weight, layer.bias) if statistics is None else folded(layer, statistics)
-    return F.linear(x, weight, bias)
+    return linear(x, weight, bias)
 
 
 def _start(classify: nn.Linear, classify_class: nn.Linear | None, std: float | None) -> None:

@@ -238,6 +238,8 @@ class _Grid:
 
     def logits(self, features: Features, heads: Sequence[Mapping[str, Tensor]]) -> Tensor:
         """Logits (G, N, K) of heads for the features of N films; all heads drop the same units."""
+        if len(heads) == 1:
+            return functional_call(self.template, dict(heads[0]), (features,)).unsqueeze(0)  # type: ignore[no-any-return]
         stacked = {name: torch.stack([head[name] for head in heads]) for name in heads[0]}
 
         def one(parameters: dict[str, Tensor]) -> Any:
@@ -261,6 +263,8 @@ class _Grid:
         """The heads in groups whose activations for these features fit in memory together; one group, if it can be."""
         kept = getattr(self.template, "kept", None)
         size = len(self.heads) if kept is None else max(1, HELD // kept(features))
+        if kept is not None and features.device.type == "cpu" and self.targets.dtype is torch.float32:
+            size = 1  # products over all tokens gain nothing from company, and oneDNN's fast ones know no vmap
         return [self.heads[start : start + size] for start in range(0, len(self.heads), size)]
 
     def weights(self, index: int) -> dict[str, Tensor]:
