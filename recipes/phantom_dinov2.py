@@ -50,7 +50,7 @@ SHORT: Final = 1000  # steps of each variant
 LAST_STAGE: Final = 0.5  # share of its arithmetic that two stages spend at full size
 SMALL_FINDINGS: Final = ("Nodule", "Fracture", "Pneumothorax")
 FINDINGS: Final = (*SMALL_FINDINGS, "Effusion", "Cardiomegaly", "Consolidation", "Edema", "Mass")
-GLORI: Final = {"head": "glori", "head_options": {"dim": 96, "heads": 4, "feedforward": 192}, "epochs": 12}
+GLORI: Final = {"head": "glori", "head_set": {"dim": 96, "heads": 4, "feedforward": 192}, "epochs": 12}
 
 
 def contest(data: str, seeds: tuple[int, ...]) -> Contest:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 
 def adapt(
@@ -21,6 +21,7 @@ def adapt(
     intervals: int = 10,
     head: str = "linear",
     head_variant: str | None = None,
+    head_set: dict[str, Any] | None = None,
     blocks: int | None = None,
     mode: Literal["frozen", "finetune"] = "frozen",
     fraction: float = 1.0,
@@ -67,6 +68,7 @@ def adapt(
         intervals: survive, discrete: parts into which the training events are cut.
         head: linear or mlp on pooled tokens; glori or chexfound-probe on the tokens of the last blocks.
         head_variant: glori: hilum, paper, released, or released-patches, which has no class token.
+        head_set: further options of the head, e.g. --head-set.dim 96.
         blocks: glori, chexfound-probe: how many blocks of the encoder are read; default 4, or all if fewer.
         mode: frozen encodes each film once and trains heads on the features; finetune trains all weights.
         fraction: share of the training patients, e.g. 0.01, 0.1; nested for one seed.

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -39,6 +40,7 @@ class Options:
     labels: tuple[str, ...]
     head: str = "linear"
     head_variant: str | None = None  # a name of the head's VARIANTS
+    head_set: Mapping[str, Any] = field(default_factory=dict)  # further options of the head
     blocks: int | None = None  # of the encoder, for heads that read taps
     mode: Mode = "frozen"
     pool: Pool = "mean"
@@ -177,7 +179,8 @@ def make_plan(options: Options) -> Plan:
     if options.weights == "random":
         encoder = Encoder(random_backbone(encoder.model.config, options.seed), encoder.preprocessing)
     _check_pool(options, encoder)
-    config = head_options(options.head, options.head_variant, options.blocks, encoder.model.config)
+    sizes = encoder.model.config
+    config = head_options(options.head, options.head_variant, options.blocks, sizes, **options.head_set)
     store = _open_store(options, encoder, Reading.of(options.head, config, options.pool), (train, val))
     record = Record(
         findings=options.labels,
@@ -226,7 +229,7 @@ def _check_mode(options: Options) -> None:
         what = f"fine-tuning takes a head on pooled features, and {options.head} reads the tokens of several blocks"
         raise ConfigError(what, where="head", fix="Use --mode frozen, or --head linear or mlp")
     default = Options(encoder="", data="", labels=())
-    only = ("grid", "loss_sum", "second_round", "features", "head_variant", "blocks")
+    only = ("grid", "loss_sum", "second_round", "features", "head_variant", "head_set", "blocks")
     if given := [name for name in only if getattr(options, name) != getattr(default, name)]:
         what = f"{', '.join(given)} is for --mode frozen"
         raise ConfigError(what, where="mode", fix="Leave it out when fine-tuning")

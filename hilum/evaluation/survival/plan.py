@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -53,6 +54,7 @@ class Options:
     covariates: tuple[str, ...] = ()
     head: str = "linear"
     head_variant: str | None = None  # a name of the head's VARIANTS
+    head_set: Mapping[str, Any] = field(default_factory=dict)  # further options of the head
     blocks: int | None = None  # of the encoder, for heads that read taps
     pool: Pool = "mean"
     weights: Literal["pretrained", "random"] = "pretrained"
@@ -222,7 +224,9 @@ def _head_config(options: Options, record: RiskRecord, architecture: Architectur
         raise ConfigError("the encoder has no class token", where="pool", fix="Use --pool mean")
     several = hasattr(factory.Config(), "outputs_per_query") and set(record.outputs_per_query) != {1}
     others = {"outputs_per_query": record.outputs_per_query} if several else {}
-    return head_options(options.head, options.head_variant, options.blocks, architecture, **others)
+    return head_options(
+        options.head, options.head_variant, options.blocks, architecture, **{**options.head_set, **others}
+    )
 
 
 def _origin(options: Options, train: FollowedFilms, encoder_digest: str) -> dict[str, Any]:
