@@ -10,6 +10,7 @@ from typing import Any
 
 from hilum.checkpoint import CONFIG, FILES, checkpoints, read_config, verify
 from hilum.errors import UserError
+from hilum.evaluation.survival.endpoints import follow_up
 from hilum.manifest import Manifest
 from hilum.run_folder import RunFolder
 
@@ -58,6 +59,11 @@ def _data(manifest: Manifest) -> Iterator[Fact]:
         values = manifest.labels((finding,))[:, 0]
         counts = {"present": values == 1, "absent": values == 0, "uncertain": values == -1, "blank": values != values}
         yield finding, ", ".join(f"{n:,} {word}" for word, mask in counts.items() if (n := int(mask.sum())))
+    for endpoint in manifest.endpoints:
+        found = follow_up(table, endpoint)
+        counts = {"event": found.events, "competing": found.competing, "censored": found.censored}
+        ends = ", ".join(f"{n:,} {word}" for word, n in {**counts, "without follow-up": found.blank}.items() if n)
+        yield f"endpoint {endpoint}", f"{ends}; up to {found.longest:g} days"
     if "report" in table:
         yield "reports", f"{int((table['report'] != '').sum()):,} films"
     yield "sha256", manifest.digest
