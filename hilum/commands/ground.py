@@ -1,4 +1,4 @@
-"""`hilum ground`: sentences to heat maps on films, scored against boxes."""
+"""`hilum ground`: sentences, or the queries of a classifier, to heat maps on films, scored against boxes."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ def ground(
     masks: str | None = None,
     split: Literal["train", "val", "test"] = "test",
     views: tuple[str, ...] = (),
+    allow_train: bool = False,
+    ask: tuple[str, ...] = (),
+    anchor: str | None = None,
+    registered: int = 25,
     examples: int = 8,
     draws: int = 1000,
     seed: int = 0,
@@ -26,10 +30,14 @@ def ground(
     device: Literal["auto", "cpu", "cuda"] = "auto",
     workers: int = 0,
 ) -> str:
-    """Ask films where a sentence is true; writes results.html, .md, .json, scores.parquet and maps.png.
+    """Ask films where a sentence is true, or where a classifier looks; writes results.html, .md, .json and pictures.
+
+    Of an encoder that reads reports, sentences are asked; of a run of `hilum adapt --head glori`, the query of each
+    finding, beside the attention of the encoder's own class token. Options of sentences are refused there.
 
     Args:
-        encoder: a run or encoder folder of a method that reads reports (maco, medim).
+        encoder: a run or encoder folder of a method that reads reports (maco, medim), or a run of hilum adapt whose
+            head has queries (glori).
         data: folder with a manifest.
         out: folder for the results; new or empty.
         boxes: COCO .json or a table of boxes; default boxes.json or boxes.csv of the data folder; zones makes weak
@@ -44,6 +52,11 @@ def ground(
         masks: folder of lung masks for zones; default masks/ of the data folder.
         split: whose films are asked.
         views: only films with these view positions, e.g. PA,AP.
+        allow_train: classifiers: judge patients that it learned from all the same, with a note.
+        ask: classifiers: whose query is asked about boxes of another name, e.g. "Lung Opacity=Pneumonia".
+        anchor: classifiers: image id of a frontal film; maps of films that have a finding are registered to it and
+            averaged (needs the extra registration).
+        registered: classifiers: films an average.
         examples: questions with pictures; 0 for none.
         draws: patients are drawn this often for the intervals.
         seed: of the draws, and of the examples.
@@ -59,13 +72,19 @@ def ground(
     from hilum.commands.arguments import as_words
     from hilum.evaluation.features import Runner
     from hilum.evaluation.ground import Grounding, judge_grounding
+    from hilum.evaluation.query_ground import QUERIES, judge_queries, refuse_given
+    from hilum.evaluation.query_maps import is_trained_model
     from hilum.results.grounding import summary_lines
 
-    results = judge_grounding(
+    options = Grounding(**{name: given[name] for name in Grounding.__dataclass_fields__})
+    classifier = is_trained_model(encoder)
+    if not classifier:
+        refuse_given(options, QUERIES, why="It is for a run of `hilum adapt` whose head has queries (glori)")
+    results = (judge_queries if classifier else judge_grounding)(
         encoder,
         data,
         out,
-        Grounding(**{name: given[name] for name in Grounding.__dataclass_fields__}),
+        options,
         runner=Runner(device=device, batch_size=batch_size, workers=workers),
         command=f"hilum {shlex.join(as_words(ground, given))}",
     )

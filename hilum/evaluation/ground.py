@@ -9,18 +9,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from hilum.encoder import load
 from hilum.errors import ConfigError, ManifestError
 from hilum.evaluation.features import Runner
 from hilum.evaluation.grounding import (
+    Mapped,
     Similarity,
-    Way,
     differences,
+    mapped,
     pair_similarities,
-    score_questions,
+    score_maps,
     summarise,
-    ways_of,
 )
 from hilum.evaluation.grounding_pairs import (
     Pair,
@@ -43,10 +44,11 @@ from hilum.results.grounding import Example, grounding_markdown, grounding_page
 from hilum.results.pictures import data_uri, overlay, png, sheet
 from hilum.results.reading import write_reading
 from hilum.run_folder import RunFolder
-from hilum.schema import Split
+from hilum.schema import Preprocessing, Split
 
 BOX_FILES = ("boxes.json", "boxes.csv")  # looked for in the data folder, in this order
 SIDE = 250  # pixels of a picture
+UNSHOWN = ("prior_alone", "centre")  # maps that are the same on every film
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,10 @@ class Grounding:
     sections: tuple[str, ...] = ()  # of the reports
     split: Split = "test"
     views: tuple[str, ...] = ()
+    ask: tuple[str, ...] = ()  # of a classifier: "category=finding", whose query is asked about the boxes of a category
+    anchor: str | None = None  # of a classifier: image id of the film on which maps of many films are averaged
+    registered: int = 25  # films an average
+    allow_train: bool = False  # of a classifier: films of patients that it learned from, with a note
     examples: int = 8  # questions with pictures
     draws: int = 1000
     seed: int = 0
@@ -112,22 +118,26 @@ def judge_grounding(
     loaded.require_towers()
     asked, notes = similarities_of(loaded, manifest, questions, options, rule=rule, runner=runner)
     weights = loaded.position_prior
-    scores = score_questions(asked, rule, weights, loaded.preprocessing, manifest)
-    resampling = {"draws": options.draws, "seed": options.seed}
+    maps = [mapped(one, rule, weights) for one in asked]
+    scores = score_maps(maps, rule, loaded.preprocessing, manifest)
+    resampling: dict[str, Any] = {"draws": options.draws, "seed": options.seed}
     results = plain(
         {
             "task": "grounding",
+            "of": "sentences",
             "weak": questions.weak,
             "ways": summarise(scores, **resampling),
             "differences": differences(scores, **resampling),
-            "counts": _counts(asked, scores),
+            "counts": count_questions(maps, scores),
             "bootstrap": {"unit": "patient", "confidence": 0.95, **resampling},
             "versions": software_versions(),
             "notes": [*questions.notes, *notes, *_notes(options, rule, weights is not None)],
             "context": _context(loaded, encoder, data, everything, options, rule, command),
         }
     )
-    examples, picture = draw_examples(asked, scores, rule, loaded, manifest, options.examples, options.seed)
+    examples, picture = draw_examples(
+        maps, scores, rule, loaded.preprocessing, manifest, options.examples, options.seed
+    )
     write_reading(
         out,
         results,
@@ -139,14 +149,12 @@ def judge_grounding(
     return dict(results)
 
 
-def find_questions(manifest: Manifest, options: Grounding) -> Questions:
-    """The questions that the options ask of a manifest.
+def box_file(manifest: Manifest, options: Grounding) -> Path:
+    """The file of boxes asked for, or that of the data folder.
 
     Raises:
-        ConfigError: no boxes anywhere.
+        ConfigError: there is none.
     """
-    if options.boxes == "zones":
-        return questions_from_zones(manifest, options.sections)
     places = [Path(options.boxes)] if options.boxes else [manifest.root / name for name in BOX_FILES]
     file = next((place for place in places if place.is_file() or options.boxes), None)
     if file is None:
@@ -155,6 +163,18 @@ def find_questions(manifest: Manifest, options: Grounding) -> Questions:
             where="boxes",
             fix="Give a file of boxes, or --boxes zones for weak boxes made of the words of the reports",
         )
+    return file
+
+
+def find_questions(manifest: Manifest, options: Grounding) -> Questions:
+    """The questions that the options ask of a manifest.
+
+    Raises:
+        ConfigError: no boxes anywhere.
+    """
+    if options.boxes == "zones":
+        return questions_from_zones(manifest, options.sections)
+    file = box_file(manifest, options)
     prompts = read_prompts(options.prompts)
     return questions_from_boxes(manifest, file, options.sentences, prompts, options.sections)
 
@@ -169,6 +189,21 @@ def similarities_of(
     runner: Runner,
 ) -> tuple[list[Similarity], list[str]]:
     """All questions with their similarity grids and boxes in pixels; questions without a box on the film left out.
+
+    Raises:
+        ManifestError: no question has a box on its film.
+    """
+    places, notes = placed(manifest, questions, options)
+    grids = pair_similarities(encoder, manifest, tuple(pair for pair, _, _ in places), rule=rule, runner=runner)
+    return [
+        Similarity(pair, grid, shape, boxes) for (pair, shape, boxes), grid in zip(places, grids, strict=True)
+    ], notes
+
+
+def placed(
+    manifest: Manifest, questions: Questions, options: Grounding
+) -> tuple[list[tuple[Pair, tuple[int, int], NDArray[np.float64]]], list[str]]:
+    """Questions with the shape (H, W) of their film and their boxes (B, 4) in its pixels, and what was left out.
 
     Raises:
         ManifestError: no question has a box on its film.
@@ -198,31 +233,28 @@ def similarities_of(
         notes.append(f"{lost} questions were left out, since their boxes lie outside the film.")
     if questions.weak:
         notes.append(f"{masked} of {len(questions.pairs)} questions use a lung mask, the others shares of the film.")
-    grids = pair_similarities(encoder, manifest, tuple(pair for pair, _, _ in places), rule=rule, runner=runner)
-    return [
-        Similarity(pair, grid, shape, boxes) for (pair, shape, boxes), grid in zip(places, grids, strict=True)
-    ], notes
+    return places, notes
 
 
 def draw_examples(
-    asked: Sequence[Similarity],
+    asked: Sequence[Mapped],
     scores: pd.DataFrame,
     rule: GroundingRule,
-    encoder: JointEncoder,
+    preprocessing: Preprocessing,
     manifest: Manifest,
     count: int,
     seed: int,
 ) -> tuple[list[Example], bytes]:
-    """Pictures of some questions: the film with its boxes, and each way's map over it."""
+    """Pictures of some questions: the film with its boxes, and each map over it that depends on the film."""
     examples, rows = [], []
     for number in np.sort(np.random.default_rng(seed).permutation(len(asked))[:count]):
         one = asked[number]
-        film, prior = decode(manifest.paths()[one.pair.row]), encoder.position_prior
+        film = decode(manifest.paths()[one.pair.row])
         numbers = scores[scores["question"] == number].set_index("way")
         pictures = [("the film and its boxes", overlay(film, None, one.boxes, SIDE))]
-        for way, grid in ways_of(one.grid, rule, prior).items():
-            if way in ("without_prior", "with_prior"):
-                heat = min_max(on_film(grid[None], one.shape, encoder.preprocessing.resize, rule.upsampling)[0])
+        for way, grid in one.maps.items():
+            if way not in UNSHOWN:
+                heat = min_max(on_film(grid[None], one.shape, preprocessing.resize, rule.upsampling)[0])
                 pictures.append((_caption(way, numbers.loc[way]), overlay(film, heat, one.boxes, SIDE)))
         title = f"{manifest.table['image_id'].iloc[one.pair.row]}: {one.pair.category}"
         shown = tuple((text, data_uri(picture)) for text, picture in pictures)
@@ -231,7 +263,7 @@ def draw_examples(
     return examples, png(sheet(rows, SIDE)) if rows else b""
 
 
-def _caption(way: Way, numbers: pd.Series[Any]) -> str:
+def _caption(way: str, numbers: pd.Series[Any]) -> str:
     name = way.replace("_", " ")
     return f"{name}: mIoU {numbers['miou']:.2f}, CNR {numbers['cnr']:.2f}, pointing {numbers['pointing']:.2g}"
 
@@ -245,7 +277,8 @@ def _shape(manifest: Manifest, row: int) -> tuple[int, int]:
     return height, width
 
 
-def _counts(asked: Sequence[Similarity], scores: pd.DataFrame) -> dict[str, Any]:
+def count_questions(asked: Sequence[Mapped], scores: pd.DataFrame) -> dict[str, Any]:
+    """Questions, films, patients, boxes, questions of each category, and the median share of a film in its boxes."""
     area = [one.boxes[:, 2:].prod(axis=1).sum() / np.prod(one.shape) for one in asked]
     return {
         "questions": len(asked),
@@ -275,7 +308,8 @@ def _context(
     rule: GroundingRule,
     command: str,
 ) -> dict[str, Any]:
-    chosen = {name: value for name, value in asdict(options).items() if name not in ("draws", "seed", "tau")}
+    left_out = ("draws", "seed", "tau", "ask", "anchor", "registered", "allow_train")
+    chosen = {name: value for name, value in asdict(options).items() if name not in left_out}
     return {
         "title": f"Grounding on the {options.split} split of {Path(data).resolve().name}",
         **asked_of(encoder, source, data, manifest),

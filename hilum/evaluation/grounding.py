@@ -11,9 +11,9 @@ where they lie. So each way of making a map is judged on the same questions, and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -43,9 +43,14 @@ from hilum.metrics.resample import Resample
 from hilum.schema import Preprocessing
 
 Floats = NDArray[np.float64]
-Way = Literal["without_prior", "with_prior", "prior_alone", "centre"]
 
 METRICS: Final = ("miou", "dice", "cnr", "cnr_abs", "pointing")
+PAIRS: Final = (  # what the prior adds, and what the model adds to the prior
+    ("with_prior", "without_prior"),
+    ("with_prior", "prior_alone"),
+    ("without_prior", "prior_alone"),
+    ("without_prior", "centre"),
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,16 @@ class Similarity:
 
     pair: Pair
     grid: Floats  # similarity of each patch with the sentence, before any prior
+    shape: tuple[int, int]  # (H, W) of the film
+    boxes: Floats  # (B, 4) in pixels of the film
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """One question with every map of it that is compared."""
+
+    pair: Pair
+    maps: Mapping[str, Floats]  # way -> (S, S), smoothed
     shape: tuple[int, int]  # (H, W) of the film
     boxes: Floats  # (B, 4) in pixels of the film
 
@@ -94,9 +109,9 @@ def pair_similarities(
     return [found[number] for number in range(len(pairs))]
 
 
-def ways_of(grid: Floats, rule: GroundingRule, weights: Tensor | None) -> dict[Way, Floats]:
+def ways_of(grid: Floats, rule: GroundingRule, weights: Tensor | None) -> dict[str, Floats]:
     """The maps (S, S) that are compared on one question, smoothed; the prior's only where one was learned."""
-    found: dict[Way, Floats] = {"without_prior": grid}
+    found: dict[str, Floats] = {"without_prior": grid}
     if weights is not None and rule.tau is not None:
         prior = position_prior(weights, rule.tau)
         found |= {"with_prior": grid * prior, "prior_alone": prior}
@@ -148,6 +163,11 @@ def heat_and_mask(
     return (min_max(heat) if rule.scaled else heat), mask
 
 
+def mapped(one: Similarity, rule: GroundingRule, weights: Tensor | None) -> Mapped:
+    """A question with the maps of `ways_of`."""
+    return Mapped(one.pair, ways_of(one.grid, rule, weights), one.shape, one.boxes)
+
+
 def score_questions(
     asked: list[Similarity],
     rule: GroundingRule,
@@ -156,7 +176,14 @@ def score_questions(
     manifest: Manifest,
 ) -> pd.DataFrame:
     """One row a question and way: ids, category, phrase and the numbers of `score_map`."""
-    return pd.DataFrame(list(_rows(asked, rule, weights, preprocessing, manifest)))
+    return score_maps((mapped(one, rule, weights) for one in asked), rule, preprocessing, manifest)
+
+
+def score_maps(
+    asked: Iterable[Mapped], rule: GroundingRule, preprocessing: Preprocessing, manifest: Manifest
+) -> pd.DataFrame:
+    """One row a question and map: ids, category, phrase and the numbers of `score_map`."""
+    return pd.DataFrame(list(_rows(asked, rule, preprocessing, manifest)))
 
 
 def summarise(scores: pd.DataFrame, *, draws: int, seed: int) -> dict[str, Any]:
@@ -186,18 +213,14 @@ def summarise(scores: pd.DataFrame, *, draws: int, seed: int) -> dict[str, Any]:
     return found
 
 
-def differences(scores: pd.DataFrame, *, draws: int, seed: int) -> list[dict[str, Any]]:
-    """Paired differences between ways, micro and macro: what the prior adds, and what the model adds to the prior."""
+def differences(
+    scores: pd.DataFrame, wanted: Sequence[tuple[str, str]] = PAIRS, *, draws: int, seed: int
+) -> list[dict[str, Any]]:
+    """Paired differences between ways, first minus second, micro and macro; pairs without their maps are left out."""
     table = scores.pivot(index="question", columns="way", values=list(METRICS))
     about = scores.drop_duplicates("question").set_index("question").loc[table.index]
     resample, categories = _resample(about, draws, seed), about["category"].to_numpy(str)
     ways = set(scores["way"])
-    wanted = [
-        ("with_prior", "without_prior"),
-        ("with_prior", "prior_alone"),
-        ("without_prior", "prior_alone"),
-        ("without_prior", "centre"),
-    ]
     return [
         {"first": first, "second": second}
         | {
@@ -213,11 +236,7 @@ def differences(scores: pd.DataFrame, *, draws: int, seed: int) -> list[dict[str
 
 
 def _rows(
-    asked: list[Similarity],
-    rule: GroundingRule,
-    weights: Tensor | None,
-    preprocessing: Preprocessing,
-    manifest: Manifest,
+    asked: Iterable[Mapped], rule: GroundingRule, preprocessing: Preprocessing, manifest: Manifest
 ) -> Iterator[Mapping[str, Any]]:
     table = manifest.table
     for number, one in enumerate(asked):
@@ -229,7 +248,7 @@ def _rows(
             "category": one.pair.category,
             "phrase": " | ".join(one.pair.phrases),
         }
-        for way, grid in ways_of(one.grid, rule, weights).items():
+        for way, grid in one.maps.items():
             yield {**about, "way": way, **score_map(grid, one.shape, one.boxes, rule, preprocessing)}
 
 

@@ -87,7 +87,7 @@ def questions_from_boxes(
             without[category] = without.get(category, 0) + 1
             continue
         corners = group[["x", "y", "w", "h"]].to_numpy(dtype=np.float64)
-        pairs.append(Pair(row, phrases, category, corners, _given_size(group)))
+        pairs.append(Pair(row, phrases, category, corners, given_size(group)))
     if without:
         shown = ", ".join(f"{category} ({count})" for category, count in sorted(without.items()))
         notes.append(f"Left out, since there is no {LACKING[sentences]} for it: {shown}.")
@@ -181,6 +181,7 @@ def _phrases(
     return tuple(affirming_sentences(texts[int(group["row"].iloc[0])], prompts[category].terms)[:1])
 
 
-def _given_size(group: pd.DataFrame) -> tuple[float, float] | None:
+def given_size(group: pd.DataFrame) -> tuple[float, float] | None:
+    """(H, W) of the picture that the boxes of one film are given in; None where the file does not say."""
     height, width = group["height"].iloc[0], group["width"].iloc[0]
     return None if np.isnan(height) or np.isnan(width) else (float(height), float(width))

@@ -1,4 +1,7 @@
-"""The results of grounding as a page and as Markdown: every way of making a map side by side, and what each adds."""
+"""The results of grounding as a page and as Markdown: every way of making a map side by side, and what each adds.
+
+Maps are of sentences or of a classifier's queries (`results["of"]`); the numbers are the same, the words are not.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,20 @@ WAYS: Final = {
     "without_prior": "Without position prior",
     "with_prior": "With position prior",
     "prior_alone": "Position prior alone",
+    "query": "Query of the finding",
+    "class_token": "Class token of the encoder",
     "centre": "Centre of the film",
+}
+HINTS: Final = {  # what a reader must know of the maps, and of their differences
+    "sentences": (
+        "The last rows know nothing of the sentence: a model has to beat them.",
+        "The position prior does not depend on the film: what it adds is not understanding.",
+    ),
+    "queries": (
+        "A query has learned its finding from labels of whole films, never from a box. The class token looks at the "
+        "same places whatever the finding, the centre at the same place on every film: a query has to beat both.",
+        "Query minus class token is what the head has learned about places beyond the encoder's own attention.",
+    ),
 }
 METRICS: Final = {
     "miou": "mIoU",
@@ -33,12 +49,28 @@ class Example:
     pictures: tuple[tuple[str, str], ...]  # (caption, data: address)
 
 
-def grounding_page(results: Mapping[str, Any], examples: Sequence[Example]) -> str:
-    """The HTML page; one file, with its pictures inside."""
+def grounding_page(
+    results: Mapping[str, Any], examples: Sequence[Example], averages: Sequence[tuple[str, str]] = ()
+) -> str:
+    """The HTML page; one file, with its pictures inside.
+
+    Args:
+        results: of `hilum ground`.
+        examples: questions with their maps.
+        averages: (caption, data: address) of maps over many films on one.
+    """
     return (
         environment()
         .get_template("grounding.html.j2")
-        .render(results=results, context=results["context"], ways=WAYS, metrics=METRICS, examples=examples)
+        .render(
+            results=results,
+            context=results["context"],
+            ways=WAYS,
+            metrics=METRICS,
+            hints=HINTS[results["of"]],
+            examples=examples,
+            averages=averages,
+        )
     )
 
 
@@ -56,7 +88,10 @@ def grounding_markdown(results: Mapping[str, Any]) -> str:
         rows = [[WAYS[way], *(said(entry[m][average]) for m in METRICS)] for way, entry in results["ways"].items()]
         parts += [f"## {text}", table(("", *METRICS.values()), rows)]
     parts += ["## Paired differences", _differences(results), "## IoU at each threshold", _thresholds(results)]
-    parts += ["## By category", _categories(results), "## How it was made", _made(results)]
+    parts += ["## By category", _categories(results)]
+    if results.get("averages"):
+        parts += ["## Maps of many films on one", _averages(results)]
+    parts += ["## How it was made", _made(results)]
     if results["notes"]:
         parts += ["## Notes", "\n".join(f"- {note}" for note in results["notes"])]
     return "\n\n".join(parts) + "\n"
@@ -75,6 +110,9 @@ def summary_lines(results: Mapping[str, Any]) -> list[str]:
     for row in results["differences"]:
         gaps = ", ".join(f"{METRICS[m]} {said(row[m]['micro'], signed=True)}" for m in ("miou", "cnr", "pointing"))
         lines.append(f"{WAYS[row['first']]} − {WAYS[row['second']].lower()}: {gaps}")
+    for one in results.get("averages") or ():
+        lost = sum(one["left_out"].values())
+        lines.append(f"{one['finding']}: averaged over {one['films']:,} on the anchor, {lost:,} left out")
     return lines
 
 
@@ -107,6 +145,19 @@ def _categories(results: Mapping[str, Any]) -> str:
         for name, row in entry["categories"].items()
     ]
     return table(("Category", "", "Questions", *METRICS.values()), sorted(rows, key=lambda row: row[0]))
+
+
+def _averages(results: Mapping[str, Any]) -> str:
+    rows = [
+        [
+            one["finding"],
+            f"{one['films']:,}",
+            "; ".join(f"{count:,} {reason}" for reason, count in one["left_out"].items()) or "none",
+            f"{one['patients_with_it']:,}",
+        ]
+        for one in results["averages"]
+    ]
+    return table(("Finding", "Films averaged", "Left out", "Patients with it"), rows)
 
 
 def _made(results: Mapping[str, Any]) -> str:
