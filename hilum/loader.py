@@ -20,12 +20,15 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from hilum import schema
+from hilum.errors import ImageError
 from hilum.films import FilmStore
 from hilum.reports import Reports
 from hilum.transforms.place import Place
 
 Draw = tuple[int, int]  # (epoch, row)
-View = Callable[..., dict[str, torch.Tensor]]  # a method's transform: (film, rng), (film, rng, text) or (film, rng, place)
+View = Callable[
+    ..., dict[str, torch.Tensor]
+]  # a method's transform: (film, rng), (film, rng, text) or (film, rng, place)
 
 
 @lru_cache(maxsize=2)  # a step may lie across the border of two epochs
@@ -174,3 +177,15 @@ def make_loader(
         pin_memory=pin,
         generator=torch.Generator(),  # else opening a loader draws from the generator that training uses
     )
+
+
+def batches_of(loader: DataLoader[Any]) -> Iterator[dict[str, Any]]:
+    """The batches of a loader; a film that cannot be read is named in one line, also when a loader process met it.
+
+    Raises:
+        ImageError: in its own words, without the traceback that torch puts before those of another process.
+    """
+    try:
+        yield from loader
+    except ImageError as error:
+        raise ImageError(str(error).rpartition(f"{ImageError.__module__}.{ImageError.__name__}: ")[2]) from error

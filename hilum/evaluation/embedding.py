@@ -95,12 +95,13 @@ class EmbeddingPlan:
         index = self.index
         sizes = ", ".join(f"{kind} {readable(index.bytes(kind, index.films))}" for kind in index.kinds)
         patches = index.grid[0] * index.grid[1]
-        told = f"{index.films:,} films, {index.blocks} blocks of {patches} patches and {index.width} features, float16"
+        blocks = f"{index.blocks} block{'s' * (index.blocks > 1)}"
+        told = f"{index.films:,} films, {blocks} of {patches} patches and {index.width} features, float16"
         done = index.shards - len(self.missing)
         return [
             *self.notes,
             f"{told}: {sizes}",
-            f"{index.shards} shards, {done} of them there; {readable(self.bytes_missing)} to write, "
+            f"{done} of {index.shards} shard{'s' * (index.shards > 1)} there; {readable(self.bytes_missing)} to write, "
             f"{readable(self.bytes_free)} free",
         ]
 

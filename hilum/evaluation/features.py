@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from hilum.encoder import Encoder, Pool, pool_tokens
 from hilum.evaluation.classifier import feature_width
 from hilum.films import FilmStore
-from hilum.loader import ManifestDataset, make_loader
+from hilum.loader import ManifestDataset, batches_of, make_loader
 from hilum.manifest import Manifest
 from hilum.progress import ProgressBar
 from hilum.schema import IMAGE, Preprocessing
@@ -88,7 +88,7 @@ def run_films(
     loader = make_loader(dataset, draws, workers=runner.workers, pin=device.type == "cuda")
     bf16 = runner.precision == "bf16"
     with ProgressBar(title, sum(map(len, batches)), quiet=runner.quiet) as bar:
-        for batch in loader:
+        for batch in batches_of(loader):
             images = batch[IMAGE].to(device, non_blocking=True)
             with torch.no_grad(), torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext():
                 output = network(images)
