@@ -55,7 +55,7 @@ class Contest:
     preset: str = "phantom"
     training: Mapping[str, Any] = field(default_factory=dict)  # arguments of hilum.pretrain, the same for all
     reading: Mapping[str, Any] = field(default_factory=dict)  # more of them for the methods that read reports
-    own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # arguments of single methods: steps, variant
+    own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # arguments of single methods; {seed} is filled
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # --set of single methods
     probes: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"probe": {}})  # name -> fields of Options
     neighbours: int = 0  # also judge k nearest neighbours, as "knn"; 0: do not
@@ -99,6 +99,10 @@ def train_all(contest: Contest, out: Path, say: Say) -> None:
             resume = (run / "config.json").is_file()
             kind = contest.kind(method)
             reading = contest.reading if reads_reports(kind) else {}
+            single = {
+                key: value.format(seed=seed) if isinstance(value, str) else value
+                for key, value in contest.own.get(method, {}).items()
+            }
             hilum.pretrain(
                 kind,
                 data=contest.data,
@@ -106,7 +110,7 @@ def train_all(contest: Contest, out: Path, say: Say) -> None:
                 preset=contest.preset,
                 seed=seed,
                 resume=resume,
-                **{**contest.training, **reading, **contest.own.get(method, {}), "set": own},
+                **{**contest.training, **reading, **single, "set": own},
             )
 
 
@@ -187,18 +191,20 @@ def standings(contest: Contest, out: Path, probe: str = "probe") -> list[Standin
     return rows
 
 
-def run_contest(contest: Contest, out: str | Path, *, say: Say = lambda line: None) -> list[Standing]:
-    """Train, probe, read out; writes `standings.json` and `standings.md` and returns what they say."""
+def run_contest(
+    contest: Contest, out: str | Path, *, name: str = "standings", say: Say = lambda line: None
+) -> list[Standing]:
+    """Train, probe, read out; writes `NAME.json` and `NAME.md` and returns what they say of the first probe."""
     out, began = Path(out), time.monotonic()
     train_all(contest, out, say)
     probe_all(contest, out, say)
     read_out_all(contest, out, say)
     found = {probe: standings(contest, out, probe) for probe in (*contest.probes, *[KNN] * bool(contest.neighbours))}
     plain = {probe: [vars(row) for row in rows] for probe, rows in found.items()}
-    write_atomic(out / "standings.json", json.dumps(plain, indent=2) + "\n")
+    write_atomic(out / f"{name}.json", json.dumps(plain, indent=2) + "\n")
     told = [f"## {probe}\n\n{as_markdown(rows)}\n" for probe, rows in found.items()]
-    write_atomic(out / "standings.md", "\n".join(told))
-    say(f"done in {(time.monotonic() - began) / 60:.1f} minutes: {out / 'standings.md'}")
+    write_atomic(out / f"{name}.md", "\n".join(told))
+    say(f"done in {(time.monotonic() - began) / 60:.1f} minutes: {out / f'{name}.md'}")
     return next(iter(found.values()))
 
 
