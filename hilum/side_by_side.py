@@ -121,7 +121,9 @@ def probe_all(contest: Contest, out: Path, say: Say) -> None:
     for seed in contest.seeds:
         for method in contest.methods:
             encoder = str(out / f"{method}-{seed}")
-            asked = {"encoder": encoder, "data": contest.data, "labels": labels, "fraction": contest.fraction}
+            asked: dict[str, Any] = {
+                "encoder": encoder, "data": contest.data, "labels": labels, "fraction": contest.fraction,
+            }  # fmt: skip
             for probe, more in contest.probes.items():
                 folder = out / f"{method}-{seed}-{probe}"
                 if not (folder / JUDGED).is_file():

@@ -142,7 +142,9 @@ def test_dinov2_groups_equal_the_official_ones(case: str, shared: Path) -> None:
     head = parameter_groups(
         PrototypeHead(16, 24, hidden=16, bottleneck=8).named_parameters(), weight_decay=1.0, asked=asked
     )
-    ours = {name: [group.lr_scale, group.weight_decay, group.frozen_until > 0] for group in head for name in group.names}
+    ours = {
+        name: [group.lr_scale, group.weight_decay, group.frozen_until > 0] for group in head for name in group.names
+    }
     assert ours == extra["dino_head_groups"]
 
 

@@ -36,8 +36,8 @@ def measures(targets: Tensor, scores: Tensor, classes: Tensor, *, temperature: f
     Returns:
         `teacher_entropy` and `student_entropy`, mean over crops, in [0, 1] of log K; `student_spread`, how many
         prototypes the crops share out among them (exponential of the entropy of the mean assignment, 1 to K);
-        `effective_rank` of the centred class tokens (Roy and Vetterli 2007), 1 to B - 1; `nearest_film`, mean distance of
-        normalised class tokens to the next one, in [0, 2].
+        `effective_rank` of the centred class tokens (Roy and Vetterli 2007), 1 to B - 1; `nearest_film`, mean distance
+        of normalised class tokens to the next one, in [0, 2].
     """
     with torch.autocast(scores.device.type, enabled=False):
         assigned = (scores.float() / temperature).softmax(1)

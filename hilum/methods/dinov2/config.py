@@ -50,8 +50,8 @@ class Config:
     global_scale: tuple[float, float] = (0.32, 1.0)  # share of the film's area
     local_scale: tuple[float, float] = (0.05, 0.32)
     style: Literal["radiograph", "natural"] = "radiograph"  # whose changes of grey levels, with the strengths below
-    radiograph: RadiographGrey = RadiographGrey()
-    natural: NaturalGrey = NaturalGrey()
+    radiograph: RadiographGrey = field(default_factory=RadiographGrey)
+    natural: NaturalGrey = field(default_factory=NaturalGrey)
     flip: float = 0.0  # probability; a mirrored heart is a diagnosis
     blur_quirk: bool = False  # the code blurs with probability 1 - p
     mask_probability: float = 0.5  # share of global crops with hidden patches
@@ -91,7 +91,8 @@ class Config:
             (all(0 <= m <= 1 for m in self.momentum), "momentum", "in [0, 1]"),
             (0 <= self.freeze_last_layer < 1, "freeze_last_layer", "a share of the run, in [0, 1)"),
             (min(self.dino_weight, self.ibot_weight, self.koleo_weight) >= 0, "loss weights", "0 or more"),
-            (len(self.mean) == len(self.std) == self.channels, "mean", f"one value for each of {self.channels} channels"),
+            (len(self.mean) == self.channels, "mean", f"one value for each of {self.channels} channels"),
+            (len(self.std) == self.channels, "std", f"one value for each of {self.channels} channels"),
         )
         for holds, name, rule in checks:
             if not holds:

@@ -5,9 +5,9 @@ Papers: DINO https://arxiv.org/abs/2104.14294; iBOT https://arxiv.org/abs/2111.0
 Official code: https://github.com/RPIDIAL/CheXFound at a4bac49, a fork of DINOv2 (facts checked, nothing copied).
 
 One step: the teacher sees two global crops whole; the student sees them with patches hidden, and eight small local
-crops. The class token's prototypes of every student crop must match the teacher's of every other global crop (DINO), the
-prototypes of hidden patches the teacher's of the same patches (iBOT), and class tokens of different films must keep apart
-(KoLeo). Crops of one length are one dense pass; nothing is padded.
+crops. The class token's prototypes of every student crop must match the teacher's of every other global crop (DINO),
+the prototypes of hidden patches the teacher's of the same patches (iBOT), and class tokens of different films must keep
+apart (KoLeo). Crops of one length are one dense pass; nothing is padded.
 
 Departures: the ratio of hidden patches is drawn over the global batch and the masks per film, so that a step does not
 depend on the devices (`masks_over="device"` restores theirs); the teacher has no stochastic depth at any time; masked
@@ -17,9 +17,9 @@ step later. No value of a loss changes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,6 +34,7 @@ from hilum.methods.dinov2.collapse import CollapseWatch, measures
 from hilum.methods.dinov2.config import Config, HeadConfig
 from hilum.methods.dinov2.start import start_from_encoder, start_from_file, start_from_stage
 from hilum.methods.method import Optimisation, Output
+from hilum.models.blocks import Block
 from hilum.models.ema import follow
 from hilum.models.prototypes import PrototypeHead
 from hilum.models.vit import VisionTransformer
@@ -56,6 +57,15 @@ class Network(nn.Module):
         head = self.dino_head if self.ibot_head is None else self.ibot_head
         scores: Tensor = head(tokens[:, self.backbone.num_prefix_tokens :][masks])
         return scores
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the teacher says of a batch."""
+
+    classes: Tensor  # (2B, K) assignments of the class token, rows sum to 1: all first crops, then all second ones
+    patches: Tensor  # (M, K') assignments of the hidden patches
+    tokens: Tensor  # (2B, 1 + R + P, D)
 
 
 def _head(width: int, config: HeadConfig) -> PrototypeHead:
@@ -119,59 +129,62 @@ class DINOv2(nn.Module):
             progress: share of the run that is done; sets the teacher's temperature.
         """
         whole, parts = (normalise(_by_crop(batch[key]), self.preprocessing) for key in (GLOBAL_CROPS, LOCAL_CROPS))
-        masks = _by_crop(batch[CROP_MASKS])
-        films = len(batch[CROP_MASKS])
-        class_targets, patch_targets, teacher_tokens = self._targets(whole, masks, progress)
+        masks, films = _by_crop(batch[CROP_MASKS]), len(batch[CROP_MASKS])
+        targets = self._targets(whole, masks, progress)
 
         tokens = self.student.backbone.forward_features(whole, masks)
         local_tokens = self.student.backbone.forward_features(parts)
-        classes = torch.cat([tokens[:, 0], local_tokens[:, 0]])
-        scores = self.student.dino_head(classes)
-        of_globals, of_locals = scores[: 2 * films].split(films), scores[2 * films :].split(films)
-        temperature, first, second = self.config.student_temperature, *class_targets.split(films)
-        terms = 2 + 2 * len(of_locals)
-        losses = {
-            "dino_local": dino_loss(of_locals, [first, second], temperature=temperature) / terms,
-            # each global crop has the other one's assignment as its target
-            "dino_global": (
-                dino_loss(of_globals[:1], [second], temperature=temperature)
-                + dino_loss(of_globals[1:], [first], temperature=temperature)
-            )
-            / terms,
-            "ibot": ibot_loss(
-                self.student.hidden_patches(tokens, masks),
-                patch_targets,
-                patch_weights(masks),
-                images=len(masks),
-                temperature=temperature,
-            ),
-        }
+        scores: Tensor = self.student.dino_head(torch.cat([tokens[:, 0], local_tokens[:, 0]]))
+        hidden = self.student.hidden_patches(tokens, masks)
+
         config = self.config
+        temperature = config.student_temperature
+        losses = self._class_losses(torch.split(scores, films), torch.split(targets.classes, films))
+        weights = patch_weights(masks)
+        losses["ibot"] = ibot_loss(hidden, targets.patches, weights, images=len(masks), temperature=temperature)
         loss = config.dino_weight * (losses["dino_local"] + losses["dino_global"]) + config.ibot_weight * losses["ibot"]
         if config.koleo_weight > 0:
-            apart = [koleo_loss(crop[:, 0], gathered=config.koleo_gathered) for crop in tokens.split(films)]
-            losses["koleo"] = apart[0] + apart[1]
+            first, second = (
+                koleo_loss(crop[:, 0], gathered=config.koleo_gathered) for crop in torch.split(tokens, films)
+            )
+            losses["koleo"] = first + second
             loss = loss + config.koleo_weight * losses["koleo"]
-        watched = measures(class_targets, scores[: 2 * films], teacher_tokens[:films, 0], temperature=temperature)
+        watched = measures(targets.classes, scores[: 2 * films], targets.tokens[:films, 0], temperature=temperature)
         return Output(loss, {**{name: value.detach() for name, value in losses.items()}, **watched})
 
+    def _class_losses(self, scores: Sequence[Tensor], targets: Sequence[Tensor]) -> dict[str, Tensor]:
+        """DINO's cross-entropies of local and of global crops, sums over pairs divided by the number of all pairs.
+
+        Args:
+            scores: (B, K) prototype scores of the student, a crop each: two global ones, then the local ones.
+            targets: (B, K) assignments of the teacher's two global crops.
+        """
+        temperature, terms = self.config.student_temperature, 2 + 2 * (len(scores) - 2)
+        across = [  # each global crop has the other one's assignment as its target
+            dino_loss([student], [teacher], temperature=temperature)
+            for student, teacher in zip(scores[:2], reversed(targets), strict=True)
+        ]
+        return {
+            "dino_local": dino_loss(scores[2:], targets, temperature=temperature) / terms,
+            "dino_global": (across[0] + across[1]) / terms,
+        }
+
     @torch.no_grad()
-    def _targets(self, whole: Tensor, masks: Tensor, progress: float) -> tuple[Tensor, Tensor, Tensor]:
-        """What the teacher says: class targets (2B, K) by crop, targets of hidden patches (M, K'), its tokens."""
+    def _targets(self, whole: Tensor, masks: Tensor, progress: float) -> Targets:
+        """What the teacher says of the global crops (2B, C, S, S), seen whole."""
         tokens = self.teacher.backbone.forward_features(whole)
-        classes = self.teacher.dino_head(tokens[:, 0])
+        classes: Tensor = self.teacher.dino_head(tokens[:, 0])
         patches = self.teacher.hidden_patches(tokens, masks)
         temperature = self.teacher_temperature(progress)
         if self.config.centering == "sinkhorn":
-            spread = [sinkhorn(scores, epsilon=temperature, gathered=True) for scores in (classes, patches)]
-            return spread[0], spread[1], tokens
-        centred = [
-            center.targets(scores, temperature)
-            for center, scores in ((self.dino_center, classes), (self.ibot_center, patches))
-        ]
+            classes, patches = (sinkhorn(part, epsilon=temperature, gathered=True) for part in (classes, patches))
+            return Targets(classes, patches, tokens)
+        found = Targets(
+            self.dino_center.targets(classes, temperature), self.ibot_center.targets(patches, temperature), tokens
+        )
         self.dino_center.update(classes)
         self.ibot_center.update(patches)
-        return centred[0], centred[1], tokens
+        return found
 
     def teacher_temperature(self, progress: float) -> float:
         """Linear from the first to the last value over the warm-up, then constant."""
@@ -211,7 +224,7 @@ def _teacher_of(student: Network) -> Network:
     teacher.backbone.config = replace(teacher.backbone.config, drop_path=0.0)
     teacher.backbone.gradient_checkpointing = False
     for block in teacher.backbone.blocks:
-        block.drop_path = 0.0
+        cast(Block, block).drop_path = 0.0
     return teacher
 
 

@@ -2,8 +2,8 @@
 
 Paper: https://arxiv.org/abs/2502.05142, section V-D: 224 px from scratch, larger sizes from there, student and teacher.
 
-Departures: the released loader deletes the position table between stages and says nothing about weights it does not use.
-Here the table is resized (`position_start="fresh"` deletes it), and what was used is counted, part by part.
+Departures: the released loader deletes the position table between stages and says nothing about weights it does not
+use. Here the table is resized (`position_start="fresh"` deletes it), and what was used is counted, part by part.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ def start_from_stage(method: DINOv2, weights: Mapping[str, Tensor], *, where: st
         CheckpointError: a backbone does not fit whole; nothing has changed then.
     """
     networks = {name: part for name in ("student", "teacher") if (part := _inside(weights, name))}
-    backbones = {name: _backbone_for(method.backbone, _inside(part, "backbone"), method) for name, part in networks.items()}
+    backbones = {
+        name: _backbone_for(method.backbone, _inside(part, "backbone"), method) for name, part in networks.items()
+    }
     for backbone in backbones.values():
         check_fit(method.backbone, backbone, where=where)
     notes = []
