@@ -65,7 +65,8 @@ def effective_rank(x: Tensor) -> Tensor:
 
 def _entropy(shares: Tensor) -> Tensor:
     """Of the last axis, in nats."""
-    return -torch.special.xlogy(shares, shares).sum(-1)
+    found: Tensor = -torch.special.xlogy(shares, shares).sum(-1)
+    return found
 
 
 class CollapseWatch:
