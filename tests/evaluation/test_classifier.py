@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from hilum.encoder import Encoder
-from hilum.errors import CheckpointError
+from hilum.errors import CheckpointError, ConfigError
 from hilum.evaluation.classifier import (
     Record,
     TrainedClassifier,
@@ -16,6 +16,8 @@ from hilum.evaluation.classifier import (
     load_classifier,
     random_backbone,
 )
+from hilum.evaluation.frozen_inputs import head_options
+from hilum.models.resnet import ResNetConfig
 
 
 def trained(encoder: Encoder, **changes: object) -> TrainedClassifier:
@@ -64,3 +66,28 @@ def test_random_backbone_is_repeatable_and_leaves_the_global_generator_alone(enc
     weights = [model.patch_embed.proj.weight for model in (one, two, other)]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.parametrize("architecture", [None, ResNetConfig(64, 64, 1, stem=8, planes=4, blocks=(1, 1, 1, 1))])
+@pytest.mark.parametrize(
+    ("head", "options"), [("glori", {"dim": 16, "heads": 2, "feedforward": 16}), ("chexfound-probe", {})]
+)
+def test_heads_on_taps_round_trip_on_either_kind_of_encoder(
+    encoder: Encoder, tmp_path: Path, architecture: ResNetConfig | None, head: str, options: dict[str, int]
+) -> None:
+    sizes = architecture or encoder.model.config
+    config = head_options(head, None, None, sizes, **options)
+    record = Record(("Mass", "Edema", "Hernia"), head=head, head_config=config, second_round="fresh")
+    before = TrainedClassifier(build_classifier(sizes, record).eval(), encoder.preprocessing, record)
+    before.save(tmp_path / "run" / "model")
+    after = load_classifier(tmp_path / "run")
+    assert after.record == before.record
+    images = torch.randn(2, 1, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(after.model(images), before.model(images), rtol=0, atol=0)
+    cells = 4 if architecture else 16
+    if head == "glori":
+        assert after.model.attention(images).shape == (2, 2, 3, cells)
+    else:
+        with pytest.raises(ConfigError, match="has no queries"):
+            after.model.attention(images)

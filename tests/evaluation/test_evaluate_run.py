@@ -130,15 +130,16 @@ def test_glori_with_a_second_round_from_stored_features(
 ) -> None:
     store, out = tmp_path / "features", tmp_path / "glori"
     assert main(["embed", str(encoder_folder), "--data", str(films), "--out", str(store), "--kinds", "cls,patch"]) == 0
-    command = [*words, "--out", str(out), "--head", "glori", "--head-variant", "released", "--lrs", "1e-3,3e-3"]
-    command += ["--features", str(store), "--second-round", "fresh", "--epochs", "6", "--device", "cpu"]
+    command = [*words, "--out", str(out), "--head", "glori", "--head-variant", "released", "--lrs", "3e-3,1e-2"]
+    command += ["--head-set.dim", "32", "--head-set.feedforward", "64", "--batch-size", "16"]
+    command += ["--features", str(store), "--second-round", "fresh", "--epochs", "8", "--device", "cpu"]
     assert main(command) == 0
     trained = load_classifier(out)
     record = trained.record
     assert record.validation["auroc"] > 0.7
-    assert record.validation["second_round"] == {"films": 96, "epochs": 6, "start": "fresh"}
+    assert record.validation["second_round"] == {"films": 96, "epochs": 8, "start": "fresh"}
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    assert [row["step"] for row in rows] == list(range(1, 13))
+    assert [row["step"] for row in rows] == list(range(1, 17))
     assert "loss/second_round" in rows[-1]
     card = (out / "model" / "README.md").read_text()
     assert "glori (released) head on class and patch tokens of the last 2 blocks" in card
