@@ -1,7 +1,7 @@
 """Where a head's training data lies: in memory, on disk, or still to be computed by the encoder.
 
 All three show one face, so a head trains by the same code from each (`grid.py`). Here are the face, the one in memory,
-and two sets joined; the stored and the computed ones are in `evaluation/feature_store.py`, since they know encoders.
+and two sets joined; the stored and the computed ones are in `evaluation/head_inputs.py`, since they know encoders.
 """
 
 from __future__ import annotations
