@@ -210,7 +210,8 @@ def load(source: str | Path, *, heads: int | None = None, tokenizer: str | Path 
     """Load an encoder.
 
     Args:
-        source: a run folder (its exported encoder), an encoder folder, or a released file of MAE, MRM, MaCo or MGCA.
+        source: a run folder (its exported encoder), an encoder folder, or a released file of MAE, CheXFound, MRM,
+            MaCo or MGCA.
         heads: attention heads of a released file, which no tensor tells; width // 64 where omitted.
         tokenizer: of a released MaCo file, whose text tower is loaded only with it.
 

@@ -159,14 +159,15 @@ def _sheet(drawn: Sequence[tuple[str, Image.Image]]) -> bytes:
 def _context(
     model: QueryModel, run: str, data: str, manifest: Manifest, options: Grounding, command: str
 ) -> dict[str, Any]:
-    left_out = (*SENTENCES, "draws", "seed")
+    left_out = (*SENTENCES, "draws", "seed", *(("registered",) if options.anchor is None else ()))
+    given = {name: value for name, value in asdict(options).items() if name not in left_out and value not in (None, ())}
     return {
         "title": f"Attention of {model.record.head} on the {options.split} split of {Path(data).resolve().name}",
         "classifier": run,
         "encoder": model.record.origin.get("encoder"),
         "data": data,
         "manifest_sha256": manifest.digest,
-        **{name: value for name, value in asdict(options).items() if name not in left_out},
-        "rule": asdict(RULE),
+        **given,
+        "rule": {name: getattr(RULE, name) for name in ("sigma", "upsampling", "scaled", "on", "empty", "maxima")},
         "command": command,
     }
