@@ -38,17 +38,18 @@ def run_pretraining(plan: Plan, out: str | Path, *, resume: bool = False, probe:
     run = RunFolder(out, resume=resume, follower=not first)
     if resume:
         _check_same(plan, run)
-    elif first:
+    torch.manual_seed(plan.settings.seed)
+    method = plan.build()
+    starting = not (resume and ckpt.checkpoints(run.path))
+    started = _initialise(method, plan) if starting else ()  # weights that do not fit leave no folder behind
+    if first and not resume:
         run.start(plan.to_json())
         if plan.reading is not None:
             plan.reading.tokenizer.save(run.path / ckpt.TOKENIZER)
     handler = run.open_log()
     began = time.monotonic()
     try:
-        torch.manual_seed(plan.settings.seed)
-        method = plan.build()
-        starting = not (resume and ckpt.checkpoints(run.path))
-        for line in _initialise(method, plan) if starting else ():
+        for line in started:
             LOG.info("%s", line)
         films = FilmStore(plan.manifest)
         ids = plan.manifest.table["image_id"].tolist()
