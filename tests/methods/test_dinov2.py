@@ -264,8 +264,20 @@ def test_an_official_file_starts_everything(shared: Path) -> None:
     vit = {"width": config["embed_dim"], "depth": config["depth"], "heads": config["num_heads"]}
     method = DINOv2(Config(model="vit_tiny_patch16", image_size=128, vit=vit, dino_head=HeadConfig(24, 16, 8)))
     notes = "\n".join(method.start_from(file))
+    assert "teacher.backbone" in notes
     assert "teacher starts from the file" in notes
     assert "student starts from the file (the file has no student: its teacher is used)" in notes
+
+
+def test_a_bare_dinov2_backbone_starts_both_networks(tmp_path: Path) -> None:
+    source = tiny(vit={**TINY.vit, "mlp": "gelu"})
+    bare = {k.replace("reg_token", "register_tokens"): v for k, v in source.backbone.state_dict().items()}
+    torch.save(bare, tmp_path / "dinov2.pth")
+    method = tiny(vit={**TINY.vit, "mlp": "gelu"}, dino_head=HeadConfig(40, 16, 8))
+    notes = "\n".join(method.start_from(tmp_path / "dinov2.pth"))
+    for network in (method.student, method.teacher):
+        assert torch.equal(network.backbone.cls_token, source.backbone.cls_token)
+    assert "dino head fresh (none in the file)" in notes
 
 
 # --- configurations --------------------------------------------------------------------------------------------------

@@ -84,8 +84,7 @@ def start_from_file(method: DINOv2, path: str | Path) -> tuple[str, ...]:
     tensors, heads = read_tensors(path), method.config.backbone.heads
     if is_chexfound(tensors):
         file = sort_chexfound(tensors, heads=heads, where=path)
-        weights = {"teacher." + k: v for k, v in file.backbone.items()} if file.bare else file.weights
-        return start_from_stage(method, weights, where=path)
+        return (*file.report(file.parts), *start_from_stage(method, file.weights, where=path))
     encoder = sort_mae(tensors, heads=heads, where=path)
     return (*encoder.report(), *start_from_encoder(method, encoder.backbone_for(method.backbone.config), where=path))
 
