@@ -136,8 +136,7 @@ class VisionTransformer(nn.Module):
                 norm_eps=config.norm_eps,
                 mlp=config.mlp,
                 layer_scale=config.layer_scale,
-                drop_path=config.drop_path
-                * (1.0 if config.drop_path_uniform else index / max(config.depth - 1, 1)),
+                drop_path=config.drop_path * (1.0 if config.drop_path_uniform else index / max(config.depth - 1, 1)),
                 drop_path_skip=config.drop_path_skip,
             )
             for index in range(config.depth)
