@@ -105,9 +105,7 @@ def pretrain(
     if resume and os.path.isfile(kept):
         tokenizer = kept
     settings = {
-        name: value
-        for name, value in given.items()
-        if name in TrainSettings.__dataclass_fields__ and value is not None
+        name: value for name, value in given.items() if name in TrainSettings.__dataclass_fields__ and value is not None
     }
     plan = make_plan(
         method,
