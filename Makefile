@@ -33,7 +33,7 @@ check: $(READY)
 	$(PY) -m mypy
 
 test: check
-	$(ONE) $(PY) -m pytest -q -n 2 -m "not slow and not timm"
+	$(ONE) $(PY) -m pytest -q -n 2 --dist worksteal -m "not slow and not timm"
 
 slow: $(READY)
 	$(ONE) $(PY) -m pytest -q -n 2 -m slow
