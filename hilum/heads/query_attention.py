@@ -43,20 +43,22 @@ class QueryAttention(nn.Module):
 
     def weights(self, queries: Tensor, tokens: Tensor) -> Tensor:
         """Attention weights of every head: (M, D), (B, P, D) -> (B, heads, M, P), rows sum to 1."""
-        split = (self.heads, -1)
-        q = self.query(queries).unflatten(-1, split).transpose(0, 1)  # (h, M, D / h)
+        q = self._apart(self.query(queries).T).transpose(1, 2)  # (h, M, D / h)
         q = q / math.sqrt(q.shape[-1])
-        back = q @ self.key.weight.unflatten(0, split)  # (h, M, D): what each query looks for among tokens
-        same = (q * self.key.bias.unflatten(0, split)[:, None]).sum(dim=-1, keepdim=True)  # no softmax sees it
+        back = q @ self._apart(self.key.weight)  # (h, M, D): what each query looks for among tokens
+        same = q @ self._apart(self.key.bias[:, None])  # (h, M, 1): equal for all tokens, so no softmax sees it
         scores = (tokens @ back.flatten(0, 1).T).transpose(1, 2)  # (B, h * M, P)
-        return (scores.unflatten(1, (self.heads, -1)) + same).softmax(dim=-1)
+        return (scores.reshape(len(tokens), *back.shape[:2], -1) + same).softmax(dim=-1)
 
     def forward(self, queries: Tensor, tokens: Tensor) -> Tensor:
         """What each query gathers: (M, D), (B, P, D) -> (B, M, D)."""
         weights = self.dropout(self.weights(queries, tokens))
-        gathered = (weights.flatten(1, 2) @ tokens).unflatten(1, (self.heads, -1))  # (B, h, M, D)
-        split = (self.heads, -1)
-        value = gathered @ self.value.weight.unflatten(0, split).transpose(1, 2)  # (B, h, M, D / h)
-        value = value + weights.sum(dim=-1, keepdim=True) * self.value.bias.unflatten(0, split)[:, None]
+        gathered = (weights.flatten(1, 2) @ tokens).reshape(*weights.shape[:3], -1)  # (B, h, M, D)
+        value = gathered @ self._apart(self.value.weight).transpose(1, 2)  # (B, h, M, D / h)
+        value = value + weights.sum(dim=-1, keepdim=True) * self._apart(self.value.bias[:, None]).transpose(1, 2)
         joined: Tensor = self.out(value.transpose(1, 2).flatten(2))
         return joined
+
+    def _apart(self, rows: Tensor) -> Tensor:
+        """Rows of all heads, (D, n), head by head: (h, D / h, n)."""
+        return rows.reshape(self.heads, -1, rows.shape[-1])

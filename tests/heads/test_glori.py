@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from hilum.errors import ConfigError
 from hilum.heads.glori import GLoRIConfig, GLoRIHead
-from hilum.heads.query_attention import QueryAttention
 from hilum.heads.taps import Taps
 
 
@@ -26,21 +24,6 @@ def variant(name: str, **options: object) -> GLoRIConfig:
 
 
 SMALL = {"dim": 16, "heads": 4, "feedforward": 32}
-
-
-def test_attention_equals_pytorchs() -> None:
-    torch.manual_seed(0)
-    ours, theirs = QueryAttention(24, 4).double(), nn.MultiheadAttention(24, 4, batch_first=True).double()
-    parts = torch.cat([layer.weight for layer in (ours.query, ours.key, ours.value)])
-    theirs.in_proj_weight.data.copy_(parts)
-    theirs.in_proj_bias.data.normal_()
-    for layer, bias in zip((ours.query, ours.key, ours.value), theirs.in_proj_bias.chunk(3), strict=True):
-        layer.bias.data.copy_(bias)
-    theirs.out_proj.load_state_dict(ours.out.state_dict())
-    queries, tokens = torch.randn(5, 24).double(), torch.randn(2, 7, 24).double()
-    out, weights = theirs(queries.expand(2, -1, -1), tokens, tokens, average_attn_weights=False)
-    torch.testing.assert_close(ours(queries, tokens), out, rtol=1e-10, atol=1e-12)
-    torch.testing.assert_close(ours.weights(queries, tokens), weights, rtol=1e-10, atol=1e-12)
 
 
 def test_trainable_numbers_of_the_released_heads() -> None:
