@@ -10,6 +10,8 @@ from typing import Any
 
 from hilum.checkpoint import CONFIG, FILES, checkpoints, read_config, verify
 from hilum.errors import UserError
+from hilum.evaluation.feature_shards import INDEX
+from hilum.evaluation.feature_store import FeatureStore
 from hilum.evaluation.survival.endpoints import follow_up
 from hilum.manifest import Manifest
 from hilum.run_folder import RunFolder
@@ -28,12 +30,14 @@ def inspect(path: str | Path) -> list[Fact]:
         raise UserError("no such file or folder", where=folder, fix="Give a data, run, encoder or checkpoint folder")
     if folder.is_file() or any((folder / name).is_file() for name in ("manifest.parquet", "manifest.csv")):
         return list(_data(Manifest.read(folder)))
+    if (folder / INDEX).is_file():
+        return list(_features(FeatureStore.open(folder)))
     if (folder / FILES).is_file():
         return list(_checkpoint(folder))
     if (folder / CONFIG).is_file() and (folder / "env.json").is_file():
         return list(_run(RunFolder(folder, resume=True)))
     raise UserError(
-        "is neither a data set nor a run, encoder or checkpoint of Hilum",
+        "is neither a data set nor a run, encoder, checkpoint or features of Hilum",
         where=folder,
         fix="Look one folder higher or lower",
     )
@@ -67,6 +71,14 @@ def _data(manifest: Manifest) -> Iterator[Fact]:
     if "report" in table:
         yield "reports", f"{int((table['report'] != '').sum()):,} films"
     yield "sha256", manifest.digest
+
+
+def _features(store: FeatureStore) -> Iterator[Fact]:
+    yield "kind", "features of hilum embed"
+    yield "films", f"{len(store):,}"
+    for kind in store.index.kinds:
+        yield kind, f"{len(store):,} x {' x '.join(map(str, store.index.shape(kind)))}, float16"
+    yield from _flat({"encoder_sha256": store.index.encoder_sha256, "origin": store.index.origin})
 
 
 def _checkpoint(folder: Path) -> Iterator[Fact]:

@@ -37,7 +37,6 @@ from hilum.evaluation.feature_shards import (
     shard_is_whole,
 )
 from hilum.evaluation.features import weights_digest
-from hilum.lookup import unknown_name
 from hilum.manifest import Manifest
 
 Rows = Sequence[int] | NDArray[np.integer[Any]]
@@ -172,7 +171,12 @@ class FeatureStore:
         for known in self.index.kinds:
             if kind == known:
                 return known
-        raise unknown_name(kind, list(self.index.kinds), kind="kind of features", where=str(self.folder))
+        held = ",".join(self.index.kinds)
+        raise ConfigError(
+            f"holds {held} and no {kind} tokens",
+            where=self.folder,
+            fix=f"Run `hilum embed` with --kinds {held},{kind}, into a new folder",
+        )
 
     def _blocks(self, blocks: int | None) -> int:
         if blocks is None:
