@@ -18,11 +18,13 @@ How the class token joins, the paper and the code say differently:
 
 Departures (`hilum`, the default): tokens are standardised by the training films, so that one grid of rates serves every
 encoder, and the class token joins on the channels: a projection before a linear map adds parameters, no functions.
-Queries are learned, and a third as wide: on the phantom no worse, and four times as fast. The odd self-residual
-`LN(q + dropout(q))`, which is `LN(2q)`, is left out. The last layer starts near 0, so the first scores are one half. In
-every variant dropout of that self-residual is drawn once a batch, not once a film, since queries are the same for all
-films; and gradients that are not numbers are not set to 0 as in the released loop: a head that diverged must lose, not
-go on half-trained.
+Queries are learned. The odd self-residual `LN(q + dropout(q))`, which is `LN(2q)`, is left out. The last layer starts
+near 0, so the first scores are one half. In every variant dropout of that self-residual is drawn once a batch, not once
+a film, since queries are the same for all films; and gradients that are not numbers are not set to 0 as in the released
+loop: a head that diverged must lose, not go on half-trained.
+
+On a small machine `dim` 256 and `feedforward` 512 take a fifth of the time; on 1,236 films of the phantom behind a
+small MAE encoder (one seed, 6 epochs) that cost 0.687 - 0.666 of macro AUROC on 373 test films.
 """
 
 from __future__ import annotations
@@ -50,9 +52,9 @@ class GLoRIConfig:
     """Options of GLoRI."""
 
     blocks: int = 4  # of the encoder, counted from the end
-    dim: int = 256  # channels of a query
+    dim: int = 768  # channels of a query
     heads: int = 8  # of attention
-    feedforward: int = 512  # hidden units behind the attention
+    feedforward: int = 2048  # hidden units behind the attention
     dropout: float = 0.1
     queries: Literal["learned", "frozen"] = "learned"  # both start from N(0, 1)
     class_token: ClassToken = "channels"  # how it joins, see above
@@ -75,8 +77,6 @@ class GLoRIConfig:
 
 
 _AS_RELEASED: Final[dict[str, Any]] = {
-    "dim": 768,
-    "feedforward": 2048,
     "queries": "frozen",
     "self_residual": True,
     "standardise": False,
