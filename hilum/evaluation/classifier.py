@@ -68,6 +68,8 @@ class Record:
     @property
     def chosen_on(self) -> str:
         """Which films chose thresholds, in words; scores of films that a head learned from choose none."""
+        if not self.validation:
+            return "no films of ours: weights and thresholds came with a release"
         films = f"{self.validation.get('films')} validation films"
         if self.second_round == "none":
             return films
