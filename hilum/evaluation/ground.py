@@ -47,6 +47,7 @@ from hilum.run_folder import RunFolder
 from hilum.schema import Preprocessing, Split
 
 BOX_FILES = ("boxes.json", "boxes.csv")  # looked for in the data folder, in this order
+MISPLACED = 0.1  # a larger share of boxes outside their films, and those inside are not where they should be either
 SIDE = 250  # pixels of a picture
 UNSHOWN = ("prior_alone", "centre")  # maps that are the same on every film
 
@@ -223,13 +224,14 @@ def placed(
         ends = boxes[:, :2] + boxes[:, 2:]
         if ((ends > 0.5) & (boxes[:, :2] < np.array([shape[1], shape[0]]) - 0.5)).all(axis=1).any():
             places.append((pair, shape, boxes))
-    if not places:
+    lost = len(questions.pairs) - len(places)
+    if not places or lost > MISPLACED * len(questions.pairs):
         raise ManifestError(
-            "no box lies on its film",
+            f"{lost} of {len(questions.pairs)} boxes lie outside their films: they are given in other pixels",
             where=options.boxes or manifest.root,
             fix="Boxes are left, top, width, height in pixels of the stored film, or of image_width x image_height",
         )
-    if lost := len(questions.pairs) - len(places):
+    if lost:
         notes.append(f"{lost} questions were left out, since their boxes lie outside the film.")
     if questions.weak:
         notes.append(f"{masked} of {len(questions.pairs)} questions use a lung mask, the others shares of the film.")
