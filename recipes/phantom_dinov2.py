@@ -49,7 +49,12 @@ MFLOP: Final = {"mae": 194, "dinov2": 594, "first-stage": 182}  # a film, forwar
 LAST_STAGE: Final = 0.5  # share of its arithmetic that two stages spend at full size
 SMALL_FINDINGS: Final = ("Nodule", "Fracture", "Pneumothorax")
 FINDINGS: Final = (*SMALL_FINDINGS, "Effusion", "Cardiomegaly", "Consolidation", "Edema", "Mass")
-GLORI: Final = {"head": "glori", "head_set": {"dim": 96, "heads": 4, "feedforward": 192}, "epochs": 12}
+GLORI: Final = {
+    "head": "glori",
+    "head_set": {"dim": 96, "heads": 4, "feedforward": 192},
+    "epochs": 12,
+    "batch_size": 64,
+}
 
 
 def contest(data: str, out: Path, seeds: tuple[int, ...], steps: int) -> Contest:
