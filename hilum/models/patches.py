@@ -69,4 +69,5 @@ class PatchEmbed(nn.Module):
     def forward(self, images: Tensor, chosen: Tensor | None = None) -> Tensor:
         """Embed all patches, or only the chosen ones (B, V), of images (B, C, H, W): (B, V or L, width)."""
         weight = self.proj.weight.permute(0, 2, 3, 1).flatten(1)  # to the pixel order of `patchify`
-        return linear(patchify(images, self.patch_size, chosen), weight, self.proj.bias)
+        rows = patchify(images, self.patch_size, chosen).to(weight.dtype)  # FSDP2 casts weights, not what forward makes
+        return linear(rows, weight, self.proj.bias)

@@ -59,7 +59,8 @@ class Prototypes(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Product with the directions scaled to their gains: (..., D) -> (..., K)."""
         # torch's own scaling, one pass each way: with 131,072 prototypes the weights are larger than the batch
-        return linear(x, torch._weight_norm(self.weight_v, self.weight_g, 0), None)
+        weight = torch._weight_norm(self.weight_v, self.weight_g, 0)
+        return linear(x.to(weight.dtype), weight, None)
 
 
 def _started(layer: Linear) -> Linear:

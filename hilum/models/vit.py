@@ -9,13 +9,14 @@ run time by the rule stored in the configuration.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from hilum.config import override
 from hilum.errors import ConfigError
 from hilum.lookup import unknown_name
 from hilum.models.blocks import Block
@@ -101,12 +102,8 @@ def vit_config(name: str, **overrides: Any) -> ViTConfig:
     """
     if name not in VIT_SIZES:
         raise unknown_name(name, list(VIT_SIZES), kind="model")
-    known = [field.name for field in fields(ViTConfig)]
-    for field in overrides:
-        if field not in known:
-            raise unknown_name(field, known, kind="field of the ViT")
     width, depth, heads, patch_size = VIT_SIZES[name]
-    return replace(ViTConfig(width=width, depth=depth, heads=heads, patch_size=patch_size), **overrides)
+    return override(ViTConfig(width=width, depth=depth, heads=heads, patch_size=patch_size), overrides, where="ViT")
 
 
 class VisionTransformer(nn.Module):

@@ -118,7 +118,7 @@ def test_named_sizes_have_timms_parameter_counts(name: str, weights: int) -> Non
 def test_wrong_configurations_are_named() -> None:
     with pytest.raises(ConfigError, match=r"unknown model 'vit_tiny'.*vit_tiny_patch16"):
         vit_config("vit_tiny")
-    with pytest.raises(ConfigError, match=r"unknown field of the ViT 'dept'.*Did you mean 'depth'"):
+    with pytest.raises(ConfigError, match=r"unknown option 'dept'.*Did you mean 'depth'"):
         vit_config("vit_tiny_patch16", dept=3)
     for wrong, message in (
         ({"image_size": 30}, "image_size is 30 and must be a multiple of 8"),

@@ -184,6 +184,16 @@ def test_sharded_processes_compute_what_one_computes(method: str, reported_data:
     check_same_step(method, alone, together)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["dinov2", "mrm"])
+def test_shards_in_bf16_learn_about_what_whole_weights_learn(method: str, reported_data: Path, tmp_path: Path) -> None:
+    saves = ("--max-steps=2", "--probe=false", "--precision=bf16")
+    alone = trained(method, reported_data, tmp_path / "alone", *saves)
+    sharded = trained(method, reported_data, tmp_path / "sharded", *saves, "--devices=2", "--strategy=fsdp2")
+    for one, other in zip(steps(alone), steps(sharded), strict=True):
+        assert other["loss"] == pytest.approx(one["loss"], rel=0.1)  # KoLeo of almost equal tokens is rough in bf16
+
+
 @pytest.mark.parametrize("method", READERS)
 def test_the_run_leaves_an_encoder_that_reads_where_the_method_aligns(method: str, whole: dict[str, Path]) -> None:
     encoder = hilum.load(whole[method])
