@@ -38,6 +38,7 @@ METRICS: Final = {
     "cnr_abs": "|CNR|",
     "pointing": "Pointing",
 }
+COMPARED: Final = {name: METRICS[name] for name in METRICS if name != "cnr_abs"}  # five columns are too wide a page
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ def grounding_page(
             context=results["context"],
             ways=WAYS,
             metrics=METRICS,
+            compared=COMPARED,
             hints=HINTS[results["of"]],
             examples=examples,
             averages=averages,
@@ -121,12 +123,12 @@ def _differences(results: Mapping[str, Any]) -> str:
         [
             f"{WAYS[row['first']]} − {WAYS[row['second']].lower()}",
             average,
-            *(said(row[m][average], signed=True) for m in METRICS),
+            *(said(row[m][average], signed=True) for m in COMPARED),
         ]
         for row in results["differences"]
         for average in ("micro", "macro")
     ]
-    return table(("", "Average", *METRICS.values()), rows)
+    return table(("", "Average", *COMPARED.values()), rows)
 
 
 def _thresholds(results: Mapping[str, Any]) -> str:
