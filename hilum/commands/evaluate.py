@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 
 def evaluate(
@@ -48,38 +48,19 @@ def evaluate(
 
     runner = Runner(device=device, batch_size=batch_size, workers=workers)
     command = f"hilum {shlex.join(as_words(evaluate, given))}"
+    asked: dict[str, Any] = {
+        "split": split, "out": out, "draws": draws, "seed": seed, "views": views, "allow_train": allow_train,
+        "runner": runner, "command": command,
+    }  # fmt: skip
     if is_risk_run(run):
         from hilum.errors import ConfigError
         from hilum.evaluation.survival.judge import judge_risk
 
         if baselines:
             raise ConfigError("a model of risk is judged without baselines", where="baselines", fix="Leave it out")
-        risk = judge_risk(
-            run,
-            data,
-            split=split,
-            out=out,
-            draws=draws,
-            seed=seed,
-            views=views,
-            allow_train=allow_train,
-            runner=runner,
-            command=command,
-        )
+        risk = judge_risk(run, data, **asked)
         sys.stdout.write("\n".join([*risk.lines, str(risk.page)]) + "\n")
         return str(risk.folder)
-    judged = judge(
-        run,
-        data,
-        split=split,
-        out=out,
-        draws=draws,
-        seed=seed,
-        views=views,
-        baselines=baselines,
-        allow_train=allow_train,
-        runner=runner,
-        command=command,
-    )
+    judged = judge(run, data, baselines=baselines, **asked)
     sys.stdout.write(f"{summary(judged.results)}\n{judged.page}\n")
     return str(judged.folder)

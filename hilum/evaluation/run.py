@@ -55,11 +55,7 @@ def run_adaptation(plan: Plan, out: str | Path, *, resume: bool = False, runner:
         ConfigError: the folder is not empty, or the resumed run was another one.
     """
     runner = runner or Runner()
-    run = RunFolder(out, resume=resume)
-    if resume:
-        check_same(plan.to_json(), run)
-    else:
-        run.start(plan.to_json())
+    run = begin_run(plan.to_json(), out, resume=resume)
     handler = run.open_log()
     try:
         _write_patients(plan, run)
@@ -79,6 +75,20 @@ def run_adaptation(plan: Plan, out: str | Path, *, resume: bool = False, runner:
     finally:
         run.close_log(handler)
     return record
+
+
+def begin_run(described: dict[str, Any], out: str | Path, *, resume: bool) -> RunFolder:
+    """The run folder of an adaptation: new, with its plan in it, or the same run again.
+
+    Raises:
+        ConfigError: the folder is not empty, or the resumed run was another one.
+    """
+    run = RunFolder(out, resume=resume)
+    if resume:
+        check_same(described, run)
+    else:
+        run.start(described)
+    return run
 
 
 def trained_patients(run: str | Path) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hilum.evaluation.features import Runner
 from hilum.evaluation.frozen import Source, head_logits
-from hilum.evaluation.run import PATIENTS, check_same
+from hilum.evaluation.run import PATIENTS, begin_run
 from hilum.evaluation.survival.films import FollowedFilms
 from hilum.evaluation.survival.inputs import risk_inputs
 from hilum.evaluation.survival.model import RiskModel, RiskRecord, TrainedRisk
@@ -46,11 +46,7 @@ def run_survival(plan: Plan, out: str | Path, *, resume: bool = False, runner: R
         ConfigError: the folder is not empty, or the resumed run was another one.
     """
     runner = runner or Runner()
-    run = RunFolder(out, resume=resume)
-    if resume:
-        check_same(plan.to_json(), run)
-    else:
-        run.start(plan.to_json())
+    run = begin_run(plan.to_json(), out, resume=resume)
     handler = run.open_log()
     try:
         _write_patients(plan, run)

@@ -63,7 +63,7 @@ class Config:
     shared_head: bool = False  # patches go through the DINO head (iBOT, sect. 3.2) instead of their own
     dino_weight: float = 1.0
     ibot_weight: float = 3.0
-    koleo_weight: float = 0.1  # the paper does not mention it; without it the smallest batches collapse first
+    koleo_weight: float = 0.1  # code; the paper does not mention it
     koleo_gathered: bool = True  # neighbours are looked for among the films of all devices
     centering: Literal["sinkhorn", "softmax"] = "sinkhorn"  # how teacher assignments are kept from collapse
     student_temperature: float = 0.1
