@@ -1,4 +1,4 @@
-"""Uncertainty policies, multi-class targets, checks at the door, nested label fractions."""
+"""Nested label fractions, of patients and of films, and what is saved of them."""
 
 from __future__ import annotations
 
@@ -9,82 +9,9 @@ import pandas as pd
 import pytest
 
 from hilum.errors import ConfigError, ManifestError
-from hilum.labels import (
-    LabelPolicy,
-    check_both_classes,
-    check_findings,
-    fraction_record,
-    nested_fraction,
-    targets_of,
-)
+from hilum.labels import fraction_record, nested_fraction
 from hilum.manifest import Manifest
-
-NAN = np.nan
-
-
-def manifest(labels: dict[str, list[float]], *, patients: list[str] | None = None, split: str = "train") -> Manifest:
-    n = len(next(iter(labels.values())))
-    table = pd.DataFrame(
-        {
-            "image": [f"{i}.png" for i in range(n)],
-            "patient_id": patients or [f"p{i}" for i in range(n)],
-            "split": split,
-            **{f"label.{finding}": values for finding, values in labels.items()},
-        }
-    )
-    return Manifest.from_table(table, ".")
-
-
-def test_policy_turns_uncertain_into_what_it_says_and_leaves_the_rest() -> None:
-    films = manifest({"Edema": [1, 0, -1, NAN], "Mass": [-1, -1, 1, 0], "Nodule": [-1, 1, 0, NAN]})
-    policy = LabelPolicy.parse("Edema=ones, Mass=zeros")
-    got = targets_of(films, ("Edema", "Mass", "Nodule"), policy)
-    assert got.dtype == np.float32
-    np.testing.assert_array_equal(got, [[1, 0, NAN], [0, 0, 1], [1, 1, 0], [NAN, 0, NAN]])
-
-
-@pytest.mark.parametrize(
-    ("text", "edema", "mass"),
-    [("ignore", "ignore", "ignore"), ("", "ignore", "ignore"), ("zeros,Edema=ones", "ones", "zeros")],
-)
-def test_policy_reads_default_and_exceptions(text: str, edema: str, mass: str) -> None:
-    policy = LabelPolicy.parse(text)
-    assert (policy.rule("Edema"), policy.rule("Mass")) == (edema, mass)
-    assert LabelPolicy.from_json(policy.to_json()) == policy
-
-
-def test_policy_faults_are_named() -> None:
-    with pytest.raises(ConfigError, match=r"policy: unknown rule .* 'one'\. Did you mean 'ones'\?"):
-        LabelPolicy.parse("Edema=one")
-    with pytest.raises(ConfigError, match="two rules for Edema"):
-        LabelPolicy.parse("Edema=ones,Edema=zeros")
-    with pytest.raises(ConfigError, match="two rules for all findings"):
-        LabelPolicy.parse("ones,zeros")
-    with pytest.raises(ConfigError, match=r"unknown finding 'Edma'.*Did you mean 'Edema'"):
-        targets_of(manifest({"Edema": [1, 0]}), ("Edema",), LabelPolicy.parse("Edma=ones"))
-
-
-def test_findings_are_checked_at_the_door() -> None:
-    films = manifest({"Edema": [1, 0], "Mass": [0, 0]})
-    with pytest.raises(ConfigError, match=r"unknown finding 'Edma'\. Did you mean 'Edema'\? Known: Edema, Mass"):
-        check_findings(films, ("Edma",))
-    with pytest.raises(ConfigError, match="named twice"):
-        check_findings(films, ("Edema", "Edema"))
-    with pytest.raises(ConfigError, match="no finding named"):
-        check_findings(films, ())
-    with pytest.raises(ManifestError, match=r"train split lacks .* Mass \(0 positive, 2 negative\)"):
-        check_both_classes(targets_of(films, ("Edema", "Mass"), LabelPolicy()), ("Edema", "Mass"), split="train")
-
-
-def test_multiclass_rows_have_exactly_one_class_or_are_unknown() -> None:
-    films = manifest({"NoFinding": [1, 0, NAN, NAN], "Pneumonia": [0, 1, 1, NAN], "Tuberculosis": [0, 0, NAN, 0]})
-    names = ("NoFinding", "Pneumonia", "Tuberculosis")
-    got = targets_of(films, names, LabelPolicy(), "multiclass")
-    np.testing.assert_array_equal(got, [[1, 0, 0], [0, 1, 0], [0, 1, 0], [NAN] * 3])
-    with pytest.raises(ManifestError, match=r"1 of 2 films do not have exactly one .* first '1'"):
-        targets_of(manifest({"Edema": [1, 1], "Mass": [0, 1]}), ("Edema", "Mass"), LabelPolicy(), "multiclass")
-    with pytest.raises(ManifestError, match="1 of 2 films"):
-        targets_of(manifest({"Edema": [1, 0], "Mass": [0, 0]}), ("Edema", "Mass"), LabelPolicy(), "multiclass")
+from tests.labels.tables import NAN, manifest
 
 
 @pytest.fixture(scope="module")
@@ -165,3 +92,18 @@ def test_fraction_record_names_the_patients(archive: Manifest) -> None:
     assert record["n_patients"] == len(record["patients"]) == 8
     assert len(record["digest"]) == 64
     assert record == fraction_record(nested_fraction(archive, 0.01, 0), 0.01, 0)
+
+
+def test_fractions_of_films_are_nested_stratified_and_listed(archive: Manifest) -> None:
+    parts = [nested_fraction(archive, fraction, 0, unit="image") for fraction in (0.01, 0.1, 1.0)]
+    films = [set(part.select("train").table["image_id"]) for part in parts]
+    total = len(archive.select("train"))
+    assert [len(part) for part in films] == [round(total * 0.01), round(total * 0.1), total]
+    assert all(small < large for small, large in pairwise(films))
+    whole = archive.table["patient_id"].value_counts()
+    kept = parts[1].select("train").table["patient_id"].value_counts()
+    assert (kept < whole[kept.index]).any()  # somebody is cut, as the record says
+    assert not set(kept.index) & set(archive.select("test").table["patient_id"])
+    record = fraction_record(parts[0], 0.01, 0, unit="image")
+    assert (record["unit"], record["images"]) == ("image", sorted(films[0]))
+    assert "partly" in record["rule"]
