@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from hilum.errors import UserError
 
+Table = Mapping[str, tuple[str, str]]  # name -> (module:function, what it does)
 VERBS = {
     "doctor": ("hilum.commands.doctor:doctor", "check this machine, its codecs and a data folder"),
     "prepare": (
@@ -18,8 +20,9 @@ VERBS = {
     "audit": ("hilum.commands.audit:audit", "find patients and images that leak across splits and sets"),
     "pretrain": ("hilum.commands.pretrain:pretrain", "films, and their reports -> pretrained encoder"),
     "embed": ("hilum.commands.embed:embed", "encoder + films -> features on disk that every head can read"),
-    "adapt": ("hilum.commands.adapt:adapt", "encoder + labelled films -> classifier, or risk over time"),
-    "evaluate": ("hilum.commands.evaluate:evaluate", "classifier or risk + test films -> results with intervals"),
+    "adapt": ("hilum.commands.adapt:adapt", "encoder + labelled films -> classifier, masks, boxes, or risk over time"),
+    "evaluate": ("hilum.commands.evaluate:evaluate", "a trained model + test films -> results with intervals"),
+    "compare": ("hilum.commands.compare:compare", "is A better than B, by how much, how sure"),
     "zero-shot": ("hilum.commands.zero_shot:zero_shot", "findings from sentences, without a label"),
     "retrieve": ("hilum.commands.retrieve:retrieve", "the reports of a film, the films of a report, similar films"),
     "ground": ("hilum.commands.ground:ground", "where on the film is what a sentence says, or a query looks at"),
@@ -27,6 +30,8 @@ VERBS = {
     "info": ("hilum.commands.info:info", "say what a run, checkpoint or data set is"),
     "demo": ("hilum.commands.demo:demo", "the whole road on synthetic films, in minutes"),
 }
+
+TASKS = {"adapt": "hilum.commands.adapt:TASKS"}  # verbs whose next word names a task with options of its own
 
 PLACE_ERRORS = {  # what the system says of a place, wherever in the work it says so
     errno.ENOSPC: "Free disk space, then go on with --resume",
@@ -71,18 +76,36 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(verb: str, words: Sequence[str]) -> int:
     from hilum.lookup import lookup
 
-    function = lookup({name: target for name, (target, _) in VERBS.items()}, verb, kind="command")
+    def chosen(table: Table, name: str, kind: str) -> Any:
+        return lookup({name: target for name, (target, _) in table.items()}, name, kind=kind)
+
+    function = chosen(VERBS, verb, "command")
+    if verb in TASKS:
+        tasks: Table = lookup(TASKS, verb, kind="command")
+        if not words or words[0] in ("-h", "--help"):
+            sys.stdout.write(_task_overview(verb, tasks))
+            return 0
+        task, *words = words
+        verb, function = f"{verb} {task}", chosen(tasks, task, "task")
     from hilum.commands.arguments import parse
 
-    status = function(**parse(function, words))
+    status = function(**parse(function, words, name=verb))
     return status if isinstance(status, int) and not isinstance(status, bool) else 0
 
 
 def _overview() -> str:
-    width = max(map(len, VERBS))
-    rows = "\n".join(f"  {name:<{width}}  {text}" for name, (_, text) in VERBS.items())
     title = "usage: hilum VERB [options]\n\nChest X-ray foundation models, from DICOM to honest numbers.\n"
-    return f"{title}\n{rows}\n\n'hilum VERB --help' explains one verb.\n"
+    return f"{title}\n{_rows(VERBS)}\n\n'hilum VERB --help' explains one verb.\n"
+
+
+def _task_overview(verb: str, tasks: Table) -> str:
+    title = f"usage: hilum {verb} TASK [options]\n\n{VERBS[verb][1]}\n"
+    return f"{title}\n{_rows(tasks)}\n\n'hilum {verb} TASK --help' explains one task.\n"
+
+
+def _rows(table: Table) -> str:
+    width = max(map(len, table))
+    return "\n".join(f"  {name:<{width}}  {text}" for name, (_, text) in table.items())
 
 
 if __name__ == "__main__":

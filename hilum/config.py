@@ -29,11 +29,14 @@ class TrainSettings:
     lr: float | None = None  # peak learning rate; None: by `base_lr` and `lr_rule`
     base_lr: float = 1.5e-4  # per 256 films, linear rule (MAE's value); per 1,024 films, square-root rule
     lr_rule: Literal["linear", "sqrt"] = "linear"  # base_lr * batch / 256, or base_lr * sqrt(batch / 1024) (DINOv2)
-    min_lr: float = 0.0  # learning rate at the end of the cosine
+    decay: Literal["cosine", "poly", "constant"] = "cosine"  # after warm-up; poly: a straight line (power 1)
+    min_lr: float = 0.0  # learning rate at the end of the decay
     warmup: float = 0.05  # share of the run with linearly rising learning rate
     weight_decay: float = 0.05  # AdamW; 0 for 1-d tensors and biases
     weight_decay_end: float | None = None  # reached at the end of the run along a cosine; None: constant
+    optimizer: Literal["adamw", "sgd"] = "adamw"
     betas: tuple[float, float] = (0.9, 0.95)  # AdamW
+    momentum: float = 0.9  # SGD
     layer_decay: float | None = None  # learning rate times this per layer below the head; None: off
     clip_norm: float | None = None  # gradient norm is clipped to this; None: measured, not clipped
     ema_decay: float | None = None  # moving average of the backbone, exported instead of it; None: off

@@ -26,9 +26,10 @@ from hilum.reports import Reports
 from hilum.transforms.place import Place
 
 Draw = tuple[int, int]  # (epoch, row)
+Truth = Callable[[int], npt.NDArray[Any]]  # row -> what stands on the film: masks (C, H, W), boxes (M, 5)
 View = Callable[
     ..., dict[str, torch.Tensor]
-]  # a method's transform: (film, rng), (film, rng, text) or (film, rng, place)
+]  # a method's transform: (film, rng), and as a third argument perhaps the text, the truth or the place
 
 
 @lru_cache(maxsize=2)  # a step may lie across the border of two epochs
@@ -51,6 +52,7 @@ class ManifestDataset(Dataset[dict[str, Any]]):
         seed: key of every random draw.
         targets: (N, K) float32 labels, NaN where nothing may be learned; None for pretraining.
         reports: one a film, for methods that read them.
+        truth: for views that take a third argument, what stands on the film: they move it as they move the film.
         placing: for views that take a third argument, the film's place in its batch.
     """
 
@@ -63,13 +65,14 @@ class ManifestDataset(Dataset[dict[str, Any]]):
         seed: int,
         targets: npt.NDArray[np.float32] | None = None,
         reports: Reports | None = None,
+        truth: Truth | None = None,
         placing: Placing | None = None,
     ) -> None:
         assert len(films) == len(image_ids)
         assert targets is None or len(targets) == len(films)
         assert reports is None or len(reports.texts) == len(films)
         self.films, self.image_ids, self.views, self.seed = films, list(image_ids), views, seed
-        self.targets, self.reports, self.placing = targets, reports, placing
+        self.targets, self.reports, self.truth, self.placing = targets, reports, truth, placing
 
     def __len__(self) -> int:
         return len(self.films)
@@ -80,6 +83,8 @@ class ManifestDataset(Dataset[dict[str, Any]]):
         sample: dict[str, Any]
         if self.placing is not None:
             sample = dict(self.views(self.films.film(row), rng, self.placing.of(epoch, row)))
+        elif self.truth is not None:
+            sample = dict(self.views(self.films.film(row), rng, self.truth(row)))
         elif self.reports is None:
             sample = dict(self.views(self.films.film(row), rng))
         else:

@@ -10,17 +10,27 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import nn
 
+from hilum.config import TrainSettings
 from hilum.methods.method import Optimisation
 
 
-def cosine_with_warmup(progress: float, *, peak: float, floor: float = 0.0, warmup: float = 0.0) -> float:
-    """Learning rate at a share of the run: linear from 0 to `peak`, then half a cosine down to `floor`.
+def learning_rate(
+    decay: Literal["cosine", "poly", "constant"],
+    progress: float,
+    *,
+    peak: float,
+    floor: float = 0.0,
+    warmup: float = 0.0,
+) -> float:
+    """Learning rate at a share of the run: linear from 0 to `peak`, then down to `floor`.
 
     Args:
+        decay: half a cosine; a straight line (mmsegmentation's "poly" of power 1); or none, and `floor` says nothing.
         progress: share of the run that is done, in [0, 1].
         peak: learning rate at the end of warm-up.
         floor: learning rate at progress 1.
@@ -29,7 +39,8 @@ def cosine_with_warmup(progress: float, *, peak: float, floor: float = 0.0, warm
     if progress < warmup:
         return peak * progress / warmup
     through = (progress - warmup) / (1.0 - warmup)
-    return floor + (peak - floor) * 0.5 * (1.0 + math.cos(math.pi * through))
+    left = {"cosine": 0.5 * (1.0 + math.cos(math.pi * through)), "poly": 1.0 - through, "constant": 1.0}[decay]
+    return peak if decay == "constant" else floor + (peak - floor) * left
 
 
 def cosine(progress: float, start: float, end: float) -> float:
@@ -88,23 +99,27 @@ def layer_of(name: str, depth: int) -> int:
     return depth + 1
 
 
-def adamw(module: nn.Module, groups: Iterable[Group], *, lr: float, betas: tuple[float, float]) -> torch.optim.AdamW:
-    """AdamW over `groups` of `module`'s parameters, fused; every group keeps its `lr_scale` and `frozen_until`."""
+def make_optimizer(module: nn.Module, groups: Iterable[Group], settings: TrainSettings) -> torch.optim.Optimizer:
+    """The optimizer of a run over `groups` of `module`'s parameters, fused; groups keep `lr_scale` and `frozen_until`.
+
+    Args:
+        module: the method.
+        groups: of `parameter_groups`.
+        settings: `optimizer`, the peak learning rate, and `betas` or `momentum`.
+    """
     parameters = dict(module.named_parameters())
-    return torch.optim.AdamW(
-        [
-            {
-                "params": [parameters[name] for name in group.names],
-                "lr_scale": group.lr_scale,
-                "frozen_until": group.frozen_until,
-                "weight_decay": group.weight_decay,
-            }
-            for group in groups
-        ],
-        lr=lr,
-        betas=betas,
-        fused=True,
-    )
+    held = [
+        {
+            "params": [parameters[name] for name in group.names],
+            "lr_scale": group.lr_scale,
+            "frozen_until": group.frozen_until,
+            "weight_decay": group.weight_decay,
+        }
+        for group in groups
+    ]
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(held, lr=settings.peak_lr, momentum=settings.momentum, fused=True)
+    return torch.optim.AdamW(held, lr=settings.peak_lr, betas=settings.betas, fused=True)
 
 
 def set_schedule(
@@ -113,7 +128,7 @@ def set_schedule(
     """Give every group what it has at this point of the run.
 
     Args:
-        optimizer: of `adamw`.
+        optimizer: of `make_optimizer`.
         lr: times each group's multiplier; 0 while the group waits, though its moments move.
         progress: share of the run that is done.
         weight_decay: for the groups that decay; None leaves it as it is.

@@ -30,7 +30,7 @@ ROOMS = [
     {"optim", "distributed", "checkpoint", "encoder", "released", "trainer"},
     {"results"},
     {"evaluation"},
-    {"pretraining", "inspection", "checkup", "study", "side_by_side"},
+    {"pretraining", "inspection", "checkup", "study", "side_by_side", "benchmarking", "tables"},
     {"demonstration"},
     {"commands"},
     {"cli"},

@@ -79,3 +79,19 @@ def test_cached_and_decoded_films_are_the_same(tiny_data: Path) -> None:
         np.testing.assert_array_equal(cached.film(row), direct.film(row))
         np.testing.assert_array_equal(cached.film(row), decode(manifest.paths()[row]))
     assert len(pickle.dumps(cached)) < 20_000  # a loader process reopens the map instead of receiving it
+
+
+def test_views_of_places_get_what_stands_on_their_film(tiny_data: Path) -> None:
+    manifest = Manifest.read(tiny_data)
+    ids = manifest.table["image_id"].tolist()
+
+    def views(film: np.ndarray, rng: np.random.Generator, truth: np.ndarray) -> dict[str, torch.Tensor]:
+        return {"boxes": torch.from_numpy(truth)}
+
+    films = FilmStore(manifest, quiet=True)
+    boxes = [np.full((2, 5), row, dtype=np.float32) for row in range(len(ids))]
+    dataset = ManifestDataset(films, ids, views, seed=0, truth=boxes.__getitem__)
+    batch = collate([dataset[0, 3], dataset[1, 5]])
+    assert batch["boxes"].shape == (2, 2, 5)
+    assert batch["boxes"][:, 0, 0].tolist() == [3.0, 5.0]
+    assert batch["image_id"] == [ids[3], ids[5]]

@@ -11,11 +11,12 @@ import pytest
 import torch
 from torch import nn
 
+from hilum.config import TrainSettings
 from hilum.evaluation.finetune import FineTune
 from hilum.methods.method import Optimisation
 from hilum.models.prototypes import PrototypeHead
 from hilum.models.vit import VisionTransformer, ViTConfig
-from hilum.optim import adamw, cosine, cosine_with_warmup, layer_of, parameter_groups, set_schedule
+from hilum.optim import cosine, layer_of, learning_rate, make_optimizer, parameter_groups, set_schedule
 
 
 def test_schedule_equals_the_official_one(shared: Path) -> None:
@@ -23,7 +24,7 @@ def test_schedule_equals_the_official_one(shared: Path) -> None:
     config = json.loads((shared / "golden/mae/lr_schedule.json").read_text())["config"]
     total, warmup = config["epochs"], config["warmup_epochs"] / config["epochs"]
     plain = [
-        cosine_with_warmup(epoch / total, peak=config["lr"], floor=config["min_lr"], warmup=warmup)
+        learning_rate("cosine", epoch / total, peak=config["lr"], floor=config["min_lr"], warmup=warmup)
         for epoch in golden["in/epochs"]
     ]
     np.testing.assert_allclose(plain, golden["out/lr"][:, 0], rtol=1e-9, atol=1e-12)
@@ -31,11 +32,11 @@ def test_schedule_equals_the_official_one(shared: Path) -> None:
 
 
 def test_schedule_meets_its_corners() -> None:
-    assert cosine_with_warmup(0.0, peak=2.0, warmup=0.1) == 0.0
-    assert cosine_with_warmup(0.05, peak=2.0, warmup=0.1) == pytest.approx(1.0)
-    assert cosine_with_warmup(0.1, peak=2.0, floor=0.5, warmup=0.1) == pytest.approx(2.0)
-    assert cosine_with_warmup(1.0, peak=2.0, floor=0.5, warmup=0.1) == pytest.approx(0.5)
-    assert cosine_with_warmup(0.0, peak=2.0) == 2.0
+    assert learning_rate("cosine", 0.0, peak=2.0, warmup=0.1) == 0.0
+    assert learning_rate("cosine", 0.05, peak=2.0, warmup=0.1) == pytest.approx(1.0)
+    assert learning_rate("cosine", 0.1, peak=2.0, floor=0.5, warmup=0.1) == pytest.approx(2.0)
+    assert learning_rate("cosine", 1.0, peak=2.0, floor=0.5, warmup=0.1) == pytest.approx(0.5)
+    assert learning_rate("cosine", 0.0, peak=2.0) == 2.0
 
 
 class FineTuned(nn.Module):
@@ -91,7 +92,7 @@ def test_frozen_parameters_are_in_no_group() -> None:
 def test_multipliers_reach_the_optimizer() -> None:
     model = VisionTransformer(ViTConfig(image_size=32, width=16, depth=2, heads=2))
     groups = parameter_groups(model.named_parameters(), weight_decay=0.1, layer_decay=0.5, depth=2)
-    optimizer = adamw(model, groups, lr=1.0, betas=(0.9, 0.95))
+    optimizer = make_optimizer(model, groups, TrainSettings(lr=1.0))
     set_schedule(optimizer, 8.0)
     rates = {
         name: group["lr"] for group, names in zip(optimizer.param_groups, groups, strict=True) for name in names.names
@@ -152,7 +153,7 @@ def test_a_waiting_group_has_no_rate_and_decay_follows_its_cosine() -> None:
     model = PrototypeHead(8, 12, hidden=8, bottleneck=4)
     asked = Optimisation(frozen_until={"last_layer": 0.1})
     groups = parameter_groups(model.named_parameters(), weight_decay=0.04, asked=asked)
-    optimizer = adamw(model, groups, lr=1.0, betas=(0.9, 0.999))
+    optimizer = make_optimizer(model, groups, TrainSettings(lr=1.0, betas=(0.9, 0.999)))
 
     def facts(name: str) -> tuple[float, float]:
         for group, names in zip(optimizer.param_groups, groups, strict=True):
@@ -174,7 +175,8 @@ def test_the_dinov2_schedule_is_ours_with_its_warm_up_one_step_shorter(shared: P
     first, second = config
     total, warmup = first["total_iters"], first["warmup_iters"]
     ours = [
-        cosine_with_warmup(
+        learning_rate(
+            "cosine",
             (step * warmup / (warmup - 1) if step < warmup else step) / total,  # theirs reaches the peak a step earlier
             peak=first["base_value"],
             floor=first["final_value"],
@@ -187,3 +189,23 @@ def test_the_dinov2_schedule_is_ours_with_its_warm_up_one_step_shorter(shared: P
     total = second["total_iters"]
     ours = [cosine(step / total, second["base_value"], second["final_value"]) for step in range(total + 1)]
     np.testing.assert_allclose(ours, golden["out/s1"][: total + 1], rtol=1e-9, atol=1e-12)
+
+
+def test_a_straight_decay_and_none() -> None:
+    assert learning_rate("poly", 0.55, peak=2.0, floor=0.2, warmup=0.1) == pytest.approx(1.1)
+    assert learning_rate("poly", 1.0, peak=2.0) == 0.0
+    assert learning_rate("constant", 0.7, peak=2.0, floor=0.5) == 2.0
+
+
+def test_sgd_takes_the_step_of_its_definition() -> None:
+    model = nn.Linear(2, 1, bias=False)
+    before = model.weight.detach().clone()
+    settings = TrainSettings(optimizer="sgd", momentum=0.5, lr=0.1)
+    optimizer = make_optimizer(model, parameter_groups(model.named_parameters(), weight_decay=0.0), settings)
+    velocity = torch.zeros_like(before)
+    for _ in range(3):
+        model.weight.grad = torch.ones_like(before)
+        optimizer.step()
+        velocity = 0.5 * velocity + 1
+        before = before - 0.1 * velocity
+    torch.testing.assert_close(model.weight.detach(), before)

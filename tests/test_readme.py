@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hilum.cli import VERBS, main
+from hilum.cli import TASKS, VERBS, main
 from hilum.commands.arguments import parse
 from hilum.lookup import lookup
 from tests.conftest import write_films
@@ -44,7 +44,12 @@ def test_the_commands_are_accepted_by_the_parser() -> None:
     assert len(commands) >= 5
     for command in commands:
         verb, *words = shlex.split(command)[1:]
-        assert parse(lookup(table, verb, kind="command"), words)
+        if verb in TASKS:
+            tasks = lookup(TASKS, verb, kind="command")
+            target, *words = words
+            assert parse(lookup({task: where for task, (where, _) in tasks.items()}, target, kind="task"), words)
+        else:
+            assert parse(lookup(table, verb, kind="command"), words)
 
 
 def test_the_map_names_what_is_there() -> None:

@@ -10,30 +10,25 @@ import inspect
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from jsonargparse import ArgumentError, ArgumentParser
 
 from hilum.errors import ConfigError, UserError
 
-T = TypeVar("T")
-EVERY_TASK: Final = ("task", "out", "device", "workers", "resume", "dry_run")  # how a command runs, not what it learns
 
-
-def parse(verb: Callable[..., Any], argv: Sequence[str]) -> dict[str, Any]:
-    """Arguments of `verb` from the words after its name.
+def parse(verb: Callable[..., Any], argv: Sequence[str], *, name: str | None = None) -> dict[str, Any]:
+    """Arguments of `verb` from the words after its name; `name` is that name, where the function's is not all of it.
 
     Positional-or-keyword parameters may be given without `--name`, in order; one annotated `tuple[...]` and standing
     last takes all that remain. Keyword-only parameters are options. `--config FILE` reads any of them from YAML.
     """
-    parser = build_parser(verb)
+    name = name or verb.__name__.replace("_", "-")
+    parser = build_parser(verb, name)
     try:
         namespace = parser.parse_args(_normalise(verb, argv))
     except ArgumentError as error:
-        raise ConfigError(
-            " ".join(str(error).split()), fix=f"See hilum {verb.__name__.replace('_', '-')} --help"
-        ) from error
+        raise ConfigError(" ".join(str(error).split()), fix=f"See hilum {name} --help") from error
     values = namespace.as_dict()
     values.pop("config", None)
     return values
@@ -65,32 +60,8 @@ def as_words(verb: Callable[..., Any], arguments: Mapping[str, Any]) -> list[str
     return words
 
 
-def options_of(options: type[T], verb: Callable[..., Any], given: Mapping[str, Any]) -> T:
-    """The options of one task of a verb that has several: those given, the task's own defaults for the rest.
-
-    Args:
-        options: a dataclass; its fields are the options that the task knows.
-        verb: the command.
-        given: its arguments, `task` among them.
-
-    Raises:
-        ConfigError: an option was given that says nothing to this task.
-    """
-    assert is_dataclass(options)
-    known = {field.name: field.default is MISSING and field.default_factory is MISSING for field in fields(options)}
-    defaults = {name: parameter.default for name, parameter in inspect.signature(verb).parameters.items()}
-    changed = {name for name, value in given.items() if value != defaults[name]}
-    if foreign := sorted(changed - set(known) - set(EVERY_TASK)):
-        named = ", ".join(f"--{name.replace('_', '-')}" for name in foreign)
-        raise ConfigError(
-            f"{verb.__name__} {given['task']} has no use for {named}", where="options", fix="Leave it out"
-        )
-    return options(**{name: given[name] for name, required in known.items() if required or name in changed})
-
-
-def build_parser(verb: Callable[..., Any]) -> ArgumentParser:
+def build_parser(verb: Callable[..., Any], name: str) -> ArgumentParser:
     """The jsonargparse parser of one verb; help texts are the docstring's."""
-    name = verb.__name__.replace("_", "-")
     positional = " ".join(word.upper() for word in _positional(verb))
     parser = ArgumentParser(
         prog=f"hilum {name}",
@@ -110,7 +81,7 @@ def _positional(verb: Callable[..., Any]) -> list[str]:
 
 def _normalise(verb: Callable[..., Any], argv: Sequence[str]) -> list[str]:
     hints = get_type_hints(verb)
-    flags = {name for name, hint in hints.items() if hint is bool}
+    flags = {name for name, hint in hints.items() if bool in (hint, *get_args(hint))}
     lists = {name for name, hint in hints.items() if _is_tuple(hint)}
     waiting = _positional(verb)
     words, out = list(argv), list[str]()

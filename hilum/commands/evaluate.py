@@ -1,8 +1,8 @@
-"""`hilum evaluate`: a classifier or a model of risk, and films it has never seen, to results with intervals."""
+"""`hilum evaluate`: a trained model and films it has never seen, to results with intervals."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 
 def evaluate(
@@ -20,17 +20,17 @@ def evaluate(
     device: Literal["auto", "cpu", "cuda"] = "auto",
     workers: int = 0,
 ) -> str:
-    """Judge a run of `hilum adapt` on the patients of a split; writes results.html, .md, .json and predictions.parquet.
+    """Judge a run of `hilum adapt` on the patients of a split; writes results.html, .md, .json and the tables behind.
 
     Args:
-        run: the run folder of `hilum adapt`: a classifier, or a model of risk over time.
+        run: the run folder of `hilum adapt`, whatever its task.
         data: folder with a manifest.
         split: whose films are judged.
         out: folder for the results; default RUN/evaluate-<split>-<start of the data's digest>.
         draws: patients are drawn this often for the intervals.
         seed: of the draws.
         views: only films with these view positions; default those of training.
-        baselines: classifier: what a network must beat, beside the result: metadata, hog.
+        baselines: what the model must beat, e.g. metadata,hog; default all that the task knows; none for none.
         allow_train: judge on patients of the training all the same; the page says so.
         batch_size: films a forward pass.
         device: cpu, cuda, or whichever is there.
@@ -42,25 +42,20 @@ def evaluate(
 
     from hilum.commands.arguments import as_words
     from hilum.evaluation.features import Runner
-    from hilum.evaluation.judge import judge
-    from hilum.evaluation.predict import summary
-    from hilum.evaluation.survival.model import is_risk_run
+    from hilum.evaluation.tasks import task_of
 
-    runner = Runner(device=device, batch_size=batch_size, workers=workers)
-    command = f"hilum {shlex.join(as_words(evaluate, given))}"
-    asked: dict[str, Any] = {
-        "split": split, "out": out, "draws": draws, "seed": seed, "views": views, "allow_train": allow_train,
-        "runner": runner, "command": command,
-    }  # fmt: skip
-    if is_risk_run(run):
-        from hilum.errors import ConfigError
-        from hilum.evaluation.survival.judge import judge_risk
-
-        if baselines:
-            raise ConfigError("a model of risk is judged without baselines", where="baselines", fix="Leave it out")
-        risk = judge_risk(run, data, **asked)
-        sys.stdout.write("\n".join([*risk.lines, str(risk.page)]) + "\n")
-        return str(risk.folder)
-    judged = judge(run, data, baselines=baselines, **asked)
-    sys.stdout.write(f"{summary(judged.results)}\n{judged.page}\n")
+    judged = task_of(run).judge_run(
+        run,
+        data,
+        split=split,
+        out=out,
+        draws=draws,
+        seed=seed,
+        views=views,
+        baselines=() if baselines == ("none",) else baselines or None,
+        allow_train=allow_train,
+        runner=Runner(device=device, batch_size=batch_size, workers=workers),
+        command=f"hilum {shlex.join(as_words(evaluate, given))}",
+    )
+    sys.stdout.write("\n".join([*judged.lines, str(judged.page)]) + "\n")
     return str(judged.folder)

@@ -65,6 +65,7 @@ class Options:
     start: Literal["probe", "fresh"] = "probe"  # fine-tuning: the head's weights at step 0
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     seed: int = 0
+    preset: str | None = None  # of `protocols.PROTOCOLS`, where the options came from one
 
     def resolved(self) -> Options:
         """The same with every None replaced by the value in force."""

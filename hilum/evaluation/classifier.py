@@ -57,6 +57,11 @@ class Record:
     origin: dict[str, Any] = field(default_factory=dict)  # encoder, data, fraction, seed
 
     @property
+    def headline(self) -> str:
+        """What validation says, in one line."""
+        return f"AUROC {self.validation['auroc']:.3f}"
+
+    @property
     def reading(self) -> str:
         """What the head reads, in words."""
         config = head_config(self)

@@ -12,7 +12,7 @@ import pandas as pd
 from hilum.evaluation.baseline_scores import baseline_scores, check_baselines
 from hilum.evaluation.classifier import load_classifier
 from hilum.evaluation.features import Runner
-from hilum.evaluation.predict import films_to_judge, page_context, predict
+from hilum.evaluation.predict import films_to_judge, page_context, predict, summary
 from hilum.evaluation.run import trained_patients
 from hilum.manifest import Manifest
 from hilum.results import against_baselines, classification_results, write_results
@@ -29,6 +29,11 @@ class Judged:
     results: dict[str, Any]
     predictions: pd.DataFrame
 
+    @property
+    def lines(self) -> list[str]:
+        """What the shell prints."""
+        return [summary(self.results)]
+
 
 def judge(
     run: str,
@@ -39,7 +44,7 @@ def judge(
     draws: int = 1000,
     seed: int = 0,
     views: tuple[str, ...] = (),
-    baselines: Sequence[str] = (),
+    baselines: Sequence[str] | None = (),
     allow_train: bool = False,
     runner: Runner | None = None,
     command: str = "",
@@ -51,6 +56,7 @@ def judge(
         CheckpointError: `run` holds no classifier.
         ManifestError: no films to judge.
     """
+    baselines = baselines or ()
     check_baselines(baselines)
     if out is not None:
         RunFolder(out)  # refuses a folder with something in it

@@ -52,6 +52,15 @@ class ReportViews(Protocol):
 
 
 @runtime_checkable
+class TruthViews(Protocol):
+    """The same where the places on a film are learned: `truth` goes through the same crop, turn and flip."""
+
+    def __call__(self, film: np.ndarray, rng: np.random.Generator, truth: np.ndarray) -> dict[str, Tensor]:
+        """Turn a film (H, W) uint8 and its masks (C, H, W) or boxes (M, 5) into tensors of fixed shapes."""
+        ...
+
+
+@runtime_checkable
 class PlacedViews(Protocol):
     """The same for methods that share a draw over a batch: `place` is the film's place among those that share it."""
 
@@ -74,7 +83,7 @@ class Method(Protocol):
     config: Any
     backbone: nn.Module  # what survives pretraining
 
-    def views(self) -> Views | ReportViews | PlacedViews:
+    def views(self) -> Views | ReportViews | TruthViews | PlacedViews:
         """The transform a training film goes through."""
         ...
 

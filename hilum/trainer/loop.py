@@ -25,10 +25,10 @@ from hilum import distributed as dist
 from hilum.config import TrainSettings
 from hilum.errors import DivergedError, PreemptedError
 from hilum.films import FilmStore
-from hilum.loader import FilmOrder, ManifestDataset, MicroBatches, Placing, make_loader
+from hilum.loader import FilmOrder, ManifestDataset, MicroBatches, Placing, Truth, batches_of, make_loader
 from hilum.methods.clock import StageClock
 from hilum.models.ema import Ema
-from hilum.optim import adamw, cosine, cosine_with_warmup, parameter_groups, set_schedule
+from hilum.optim import cosine, learning_rate, make_optimizer, parameter_groups, set_schedule
 from hilum.reports import Reports
 from hilum.run_folder import LOG, RunFolder
 from hilum.signals import SigTerm
@@ -48,6 +48,7 @@ class TrainingFilms:
     image_ids: Sequence[str]
     targets: npt.NDArray[np.float32] | None = None  # supervised training: (N, K), NaN for unknown
     reports: Reports | None = None  # methods that read reports: one a film
+    truth: Truth | None = None  # methods that learn places: what stands on the film of a row
 
 
 def fit(
@@ -59,6 +60,7 @@ def fit(
     describe: Mapping[str, Any],
     evaluators: Sequence[Evaluator] = (),
     keep_best: str | None = None,
+    keep_lowest: bool = False,
     resume: bool = False,
 ) -> Progress:
     """Train `method` and leave whole checkpoints in `run`.
@@ -71,6 +73,7 @@ def fit(
         describe: what the weights are; stored as config.json in every checkpoint.
         evaluators: called on rank 0 at every checkpoint; their numbers are logged.
         keep_best: name of an evaluator's number; the weights with its highest value stay in `checkpoints/best`.
+        keep_lowest: those with its lowest value instead: the number is a loss.
         resume: go on from the newest checkpoint of `run`.
 
     Raises:
@@ -113,7 +116,7 @@ def fit(
             leaving, last = _anyone(training, stop.requested), training.at.step == total
             due = last or (step.taken and training.at.step % every == 0)
             if due and not leaving:
-                _evaluate(training, evaluated, evaluators, keep_best, log)
+                _evaluate(training, evaluated, evaluators, Keeping(keep_best, keep_lowest), log)
             if due or leaving:
                 training.save()
             if leaving and not last:
@@ -147,11 +150,26 @@ def _set_up(method: Any, settings: TrainSettings, run: RunFolder, describe: Mapp
         depth=method.backbone.config.depth,
         asked=getattr(method, "optimisation", None),
     )
-    optimizer = adamw(method, groups, lr=settings.peak_lr, betas=settings.betas)
+    optimizer = make_optimizer(method, groups, settings)
     if average is not None:
         dist.place(fabric, average.module, settings)
     wrapped = fabric.setup_optimizers(optimizer)
     return Training(fabric, method, module, optimizer, wrapped, average, settings, run, describe)
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """By which number the best weights are known."""
+
+    name: str | None  # of an evaluator's number; None: none are kept
+    lowest: bool
+
+    def better(self, numbers: Mapping[str, float], best: float | None) -> bool:
+        """Whether these numbers beat the best so far."""
+        if self.name not in numbers:
+            return False
+        value = numbers[self.name]
+        return best is None or (value < best if self.lowest else value > best)
 
 
 class _Step(nn.Module):
@@ -167,7 +185,8 @@ class _Step(nn.Module):
 
 
 def _learning_rate(settings: TrainSettings, step: int, total: int) -> float:
-    return cosine_with_warmup(step / total, peak=settings.peak_lr, floor=settings.min_lr, warmup=settings.warmup)
+    shape = {"peak": settings.peak_lr, "floor": settings.min_lr, "warmup": settings.warmup}
+    return learning_rate(settings.decay, step / total, **shape)
 
 
 def _micro_batch(settings: TrainSettings) -> int:
@@ -187,6 +206,7 @@ def _batches(training: Training, data: TrainingFilms, order: FilmOrder, total: i
         seed=settings.seed,
         targets=data.targets,
         reports=data.reports,
+        truth=data.truth,
         placing=placing,
     )
     sampler = MicroBatches(
@@ -197,7 +217,7 @@ def _batches(training: Training, data: TrainingFilms, order: FilmOrder, total: i
         rank=fabric.global_rank,
         world=fabric.world_size,
     )
-    return iter(make_loader(dataset, sampler, workers=settings.workers, pin=fabric.device.type == "cuda"))
+    return batches_of(make_loader(dataset, sampler, workers=settings.workers, pin=fabric.device.type == "cuda"))
 
 
 @dataclass(frozen=True)
@@ -318,7 +338,7 @@ def _anyone(training: Training, requested: bool) -> bool:
 
 
 def _evaluate(
-    training: Training, whole: Any, evaluators: Sequence[Evaluator], keep_best: str | None, log: TrainingLog
+    training: Training, whole: Any, evaluators: Sequence[Evaluator], keeping: Keeping, log: TrainingLog
 ) -> None:
     """Run the evaluators on rank 0, on whole weights, without touching the generators of training."""
     if not evaluators:
@@ -336,8 +356,8 @@ def _evaluate(
         whole.train()
         if numbers:
             log.evaluated(at.step, numbers)
-        if keep_best in numbers and (at.best is None or numbers[keep_best] > at.best):
-            at.best, at.best_step = numbers[keep_best], at.step
+        if keeping.better(numbers, at.best):
+            at.best, at.best_step = numbers[str(keeping.name)], at.step
             best = training.run.path / "checkpoints" / "best"
             ckpt.save_checkpoint(best, whole.state_dict(), training.describe, training.card())
     fabric.barrier()

@@ -120,3 +120,26 @@ def test_a_full_disk_leaves_the_previous_checkpoint_whole(
     assert [path.name for path in whole] == ["step-00000000"]
     load_checkpoint(whole[-1])
     assert not list((tmp_path / "run" / "checkpoints").glob(".*"))
+
+
+@pytest.mark.parametrize(("lowest", "kept"), [(True, 4), (False, 6)])
+def test_the_best_weights_have_the_lowest_or_the_highest_number(
+    tiny_data: Path, tmp_path: Path, lowest: bool, kept: int
+) -> None:
+    manifest = Manifest.read(tiny_data).select(split="train")
+    films = TrainingFilms(FilmStore(manifest, quiet=True), manifest.table["image_id"].tolist())
+    run = RunFolder(tmp_path / "run")
+    run.start({})
+    numbers = {2: 0.5, 4: 0.2, 6: 0.9, 8: 0.7}
+    at = fit(
+        Slope(),
+        films,
+        TrainSettings(batch_size=4, max_steps=8, save_every=2, lr=0.1, warmup=0.0),
+        run,
+        describe={"kind": "method"},
+        evaluators=(lambda method, step: {"val/loss": numbers[step]},),
+        keep_best="val/loss",
+        keep_lowest=lowest,
+    )
+    assert (at.best, at.best_step) == (numbers[kept], kept)
+    assert (run.path / "checkpoints" / "best").is_dir()

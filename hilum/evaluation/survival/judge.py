@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from hilum.errors import ConfigError
 from hilum.evaluation.features import Runner
 from hilum.evaluation.predict import COHORT, honest_films
 from hilum.evaluation.run import trained_patients
@@ -52,6 +54,7 @@ def judge_risk(
     draws: int = 1000,
     seed: int = 0,
     views: tuple[str, ...] = (),
+    baselines: Sequence[str] | None = None,
     allow_train: bool = False,
     runner: Runner | None = None,
     command: str = "",
@@ -66,18 +69,19 @@ def judge_risk(
         CheckpointError: `run` holds no model of risk.
         ManifestError: no films, or no follow-up, to judge by.
     """
+    if baselines:
+        raise ConfigError("a model of risk is judged without baselines", where="baselines", fix="Leave it out")
     if out is not None:
         RunFolder(out)  # refuses a folder with something in it
     trained, manifest = load_risk(run), Manifest.read(data)
     record = trained.record
     there = tuple(endpoint for endpoint in record.endpoints if endpoint in manifest.endpoints)
     check_endpoints(manifest, there or record.endpoints)
-    trained_views = tuple(record.origin.get("views", ()))
     chosen, notes = honest_films(
         manifest,
         split,
         views=views,
-        trained_views=trained_views,
+        trained_views=tuple(record.origin.get("views", ())),
         patients=trained_patients(run),
         allow_train=allow_train,
     )
@@ -109,16 +113,13 @@ def judge_risk(
         subjects.append(persons.assign(endpoint=endpoint))
     results = together(found)
     results["notes"] = [*notes, f"The score is {score_meaning(record)}; higher means an earlier event."]
+    tables = {"predictions": predictions, "subjects": pd.concat(subjects, ignore_index=True)}
     page = write_reading(
         folder,
         results,
         html=survival_page(results, curves),
         markdown=survival_markdown(results),
-        tables={
-            "predictions": predictions,
-            "subjects": pd.concat(subjects, ignore_index=True),
-            "curves": curves_table(curves),
-        },
+        tables={**tables, "curves": curves_table(curves)},
     )
     lines = summary_lines(results)
     if beside := _findings(record, predictions, folder, draws=draws, seed=seed, context=context):

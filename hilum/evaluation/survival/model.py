@@ -55,6 +55,12 @@ class RiskRecord:
     validation: dict[str, Any] = field(default_factory=dict)
     origin: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def headline(self) -> str:
+        """What validation says, in one line."""
+        named = {"c_index": "C-index", "auroc": "AUROC"}
+        return f"{named.get(str(self.validation['name']), 'mean of AUROC and C-index')} {self.validation['value']:.3f}"
+
     def objective(self) -> JointObjective:
         """What the head is trained for: findings first, then each endpoint."""
         labels: list[Query] = []

@@ -37,6 +37,20 @@ FULL_BATCH: Final = 65_536  # films: up to here Cox's risk set on pooled feature
 FULL_BATCH_STEPS: Final = 100  # epochs then, each of one step; 300 gave the same on the phantom's true findings
 
 
+PRESETS: Final[dict[str, Mapping[str, Any]]] = {
+    # CheXFound V-D: death within the study's follow-up as a binary question, GLoRI, the classifiers' 10 epochs of 256
+    "chexfound-mortality": {
+        "form": "binary",
+        "head": "glori",
+        "head_variant": "paper",
+        "grid": "chexfound-paper",
+        "epochs": 10,
+        "batch_size": 256,
+        "weight_decay": 1e-4,
+    },
+}
+
+
 @dataclass(frozen=True)
 class Options:
     """What decides an adaptation to risk; None and () take the default (`resolved`)."""
@@ -67,6 +81,7 @@ class Options:
     grid: Grid = "default"  # rates by name, where none are given
     weight_decay: float | None = None
     seed: int = 0
+    preset: str | None = None  # of PRESETS, where the options came from one
 
     def resolved(self, train_films: int) -> Options:
         """The same with every default filled in."""

@@ -64,15 +64,10 @@ def run_survival(plan: Plan, out: str | Path, *, resume: bool = False, runner: R
             LOG.info(
                 "%s: high risk from %.4g, %s", endpoint, record.thresholds[endpoint], record.threshold_notes[endpoint]
             )
-        LOG.info("validation %s %.4f; the model is in %s", result_name(record), result.value, run.path / "model")
+        LOG.info("validation %s; the model is in %s", record.headline, run.path / "model")
     finally:
         run.close_log(handler)
     return record
-
-
-def result_name(record: RiskRecord) -> str:
-    """What the validation value is, for people."""
-    return {"c_index": "C-index", "auroc": "AUROC"}.get(str(record.validation["name"]), "mean of AUROC and C-index")
 
 
 def _train(plan: Plan, run: RunFolder, train: HeadInputs, val: HeadInputs) -> GridResult:
