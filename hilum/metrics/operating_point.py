@@ -1,4 +1,4 @@
-"""Metrics at one threshold, and the threshold that validation chooses.
+"""Metrics at one threshold, and the threshold that validation chooses: best F1, or a fixed sensitivity or specificity.
 
 One rule everywhere: a film is called positive when `score >= threshold`. Each metric is undefined (None) only
 where its own denominator is zero.
@@ -6,13 +6,15 @@ where its own denominator is zero.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from hilum.metrics.judged import judged
-from hilum.metrics.ranking import passed
+from hilum.metrics.ranking import Passed, passed
+
+ROUNDING: Final = 1e-12  # 0.9 x 10 positives is 9, whatever the last digit of 0.9 says
 
 
 class Confusion(NamedTuple):
@@ -97,11 +99,73 @@ def best_f1_threshold(labels: ArrayLike, scores: ArrayLike, counts: ArrayLike | 
         return None
     # 2 TP / (2 TP + FP + FN), and TP + FN = all positives
     values = 2 * tp / (tp + fp + tp[-1])
-    best = int(np.argmax(values))
-    chosen = float(score[best])
-    if best + 1 == score.size:
+    return _between(score, int(np.argmax(values)))
+
+
+def threshold_at_sensitivity(
+    labels: ArrayLike, scores: ArrayLike, target: float, counts: ArrayLike | None = None
+) -> float | None:
+    """The highest threshold with at least this sensitivity on these images, so with the best specificity.
+
+    Meant for the validation split. It lies half-way to the next lower score, like `best_f1_threshold`.
+
+    Args:
+        labels: (N,) 1, 0, or NaN (left out).
+        scores: (N,) larger means more likely present.
+        target: sensitivity to reach, in (0, 1].
+        counts: (N,) how often each image is taken.
+
+    Returns:
+        The threshold, or None without a positive or without a negative.
+
+    Raises:
+        ValueError: the target lies outside (0, 1].
+    """
+    score, tp, fp = _passed_for(labels, scores, target, counts)
+    if not (tp.size and tp[-1] > 0 and fp[-1] > 0):
+        return None
+    return _between(score, int(np.argmax(tp >= target * tp[-1] * (1 - ROUNDING))))
+
+
+def threshold_at_specificity(
+    labels: ArrayLike, scores: ArrayLike, target: float, counts: ArrayLike | None = None
+) -> float | None:
+    """The lowest threshold with at least this specificity on these images, so with the best sensitivity.
+
+    Meant for the validation split. It lies half-way to the next lower score; where even the highest score lets too
+    many negatives through, it lies just above that score, and no film is called positive.
+
+    Args:
+        labels: (N,) 1, 0, or NaN (left out).
+        scores: (N,) larger means more likely present.
+        target: specificity to reach, in (0, 1].
+        counts: (N,) how often each image is taken.
+
+    Returns:
+        The threshold, or None without a positive or without a negative.
+
+    Raises:
+        ValueError: the target lies outside (0, 1].
+    """
+    score, tp, fp = _passed_for(labels, scores, target, counts)
+    if not (tp.size and tp[-1] > 0 and fp[-1] > 0):
+        return None
+    allowed = np.flatnonzero(fp[-1] - fp >= target * fp[-1] * (1 - ROUNDING))
+    return _between(score, int(allowed[-1])) if allowed.size else float(np.nextafter(score[0], np.inf))
+
+
+def _passed_for(labels: ArrayLike, scores: ArrayLike, target: float, counts: ArrayLike | None) -> Passed:
+    if not 0 < target <= 1:
+        raise ValueError(f"a sensitivity or specificity to reach must lie in (0, 1], got {target}")
+    return passed(labels, scores, counts)
+
+
+def _between(score: NDArray[np.float64], last: int) -> float:
+    """A threshold that calls the groups up to `last` positive: half-way between its score and the next lower one."""
+    chosen = float(score[last])
+    if last + 1 == score.size:
         return chosen
-    below = float(score[best + 1])
+    below = float(score[last + 1])
     middle = below + (chosen - below) / 2
     return middle if below < middle <= chosen else chosen
 
