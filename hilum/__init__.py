@@ -19,6 +19,7 @@ _PUBLIC = {
     "embed": "hilum.commands.embed:embed",
     "adapt": "hilum.commands.adapt:adapt",
     "evaluate": "hilum.commands.evaluate:evaluate",
+    "compare": "hilum.commands.compare:compare",
     "zero_shot": "hilum.commands.zero_shot:zero_shot",
     "retrieve": "hilum.commands.retrieve:retrieve",
     "ground": "hilum.commands.ground:ground",

@@ -73,6 +73,20 @@ class Resample:
         replicates = _mean_of(self._mean_replicates(split))
         return self._estimate(value, float(_mean_of(_means(split)[:, None])[0]), replicates)
 
+    def by_category(
+        self, values: ArrayLike, categories: Sequence[str] | NDArray[np.str_], names: Sequence[str]
+    ) -> tuple[Floats, Floats]:
+        """Mean of each category and its replicates, (C,) and (C, draws); NaN where no item has a value.
+
+        Args:
+            values: (N,), NaN where an item has none.
+            categories: (N,) a name an item.
+            names: the C categories asked for.
+        """
+        value, category = self._checked(values), np.asarray(categories, dtype=str)
+        split = np.stack([np.where(category == name, value, np.nan) for name in names], axis=1)
+        return _means(split), self._mean_replicates(split)
+
     def difference(
         self, first: ArrayLike, second: ArrayLike, categories: Sequence[str] | NDArray[np.str_] | None = None
     ) -> Difference:

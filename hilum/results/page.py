@@ -77,7 +77,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(said=said, percent=percent, number=number, text=as_text)
+    made.filters.update(said=said, percent=percent, number=number, text=as_text, p=p_text)
     return made
 
 
@@ -94,6 +94,13 @@ def percent(share: float | None) -> str:
 def number(value: float | None, digits: int = 3) -> str:
     """A number with a fixed number of digits, or a dash."""
     return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def p_text(p: float | None) -> str:
+    """A p-value with three decimals, more where it needs them, or a dash."""
+    if p is None:
+        return "–"
+    return f"{p:.3f}" if p >= 0.0005 else f"{p:.1e}"
 
 
 def as_text(value: Any) -> str:
