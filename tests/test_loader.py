@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hilum import schema
 from hilum.films import FilmStore, decode
-from hilum.loader import FilmOrder, ManifestDataset, MicroBatches, make_loader
+from hilum.loader import FilmOrder, ManifestDataset, MicroBatches, collate, make_loader
 from hilum.manifest import Manifest
 
 
