@@ -25,9 +25,9 @@ class Choice:
     data: str | None = None  # a name of `hilum.tables.data_sets.DATA_SETS`
     preset: str | None = None  # of the task
     options: Mapping[str, Any] = field(default_factory=dict)  # fields of the task's Options, over the preset
-    judged: str | None = None  # the data set whose test films judge, where it is not `data`
     measure: str | None = None  # a name of `hilum.tables.measures.MEASURES`
     finding: str | None = None  # one finding, or "macro"
+    judged: str | None = None  # the data set whose test films judge, where it is not `data`
 
 
 @dataclass(frozen=True)
