@@ -11,6 +11,7 @@ import pandas as pd
 
 from hilum.evaluation.baseline_scores import baseline_scores, check_baselines
 from hilum.evaluation.classifier import load_classifier
+from hilum.evaluation.feature_store import FeatureStore
 from hilum.evaluation.features import Runner
 from hilum.evaluation.predict import films_to_judge, page_context, predict, summary
 from hilum.evaluation.run import trained_patients
@@ -47,9 +48,12 @@ def judge(
     baselines: Sequence[str] | None = (),
     allow_train: bool = False,
     runner: Runner | None = None,
+    features: str | None = None,
     command: str = "",
 ) -> Judged:
     """Predict a split and write results.html, .md, .json and predictions.parquet; arguments as of `hilum evaluate`.
+
+    With `features`, a folder of `hilum embed`, a frozen classifier reads these instead of the films.
 
     Raises:
         ConfigError: an unknown name, a non-empty `out`, or patients of the training among those to be judged.
@@ -62,7 +66,7 @@ def judge(
         RunFolder(out)  # refuses a folder with something in it
     trained, manifest, patients = load_classifier(run), Manifest.read(data), trained_patients(run)
     films = films_to_judge(trained.record, manifest, split, views=views, patients=patients, allow_train=allow_train)
-    table = predict(trained, films, runner=runner)
+    table = predict(trained, films, runner=runner, store=None if features is None else FeatureStore.open(features))
     context = page_context(trained.record, run=run, data=data, digest=manifest.digest, split=split)
     results = classification_results(
         table, thresholds=trained.record.thresholds, draws=draws, seed=seed, context={**context, "command": command}

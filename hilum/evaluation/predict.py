@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from hilum.errors import ConfigError, ManifestError
 from hilum.evaluation.classifier import Record, TrainedClassifier
+from hilum.evaluation.feature_store import FeatureStore
 from hilum.evaluation.features import Runner
 from hilum.evaluation.finetune import classifier_scores
+from hilum.evaluation.stored_scores import stored_scores
 from hilum.films import FilmStore
 from hilum.labels import LabelPolicy, targets_of
 from hilum.manifest import Manifest, same_patient
@@ -115,12 +117,20 @@ def honest_films(
     return chosen, notes
 
 
-def predict(trained: TrainedClassifier, films: Films, *, runner: Runner | None = None) -> pd.DataFrame:
-    """One row an image: ids, cohort columns, `label.<Finding>` (1, 0, blank) and `score.<Finding>` (probability)."""
+def predict(
+    trained: TrainedClassifier, films: Films, *, runner: Runner | None = None, store: FeatureStore | None = None
+) -> pd.DataFrame:
+    """One row an image: ids, cohort columns, `label.<Finding>` (1, 0, blank) and `score.<Finding>` (probability).
+
+    With a `store` of the encoder's features a frozen classifier reads these instead of the films.
+    """
     runner = runner or Runner()
     record = trained.record
-    model = trained.model.to(runner.torch_device).eval()
-    scores = classifier_scores(model, FilmStore(films.manifest), trained.preprocessing, record.targets, runner)
+    if store is not None:
+        scores = stored_scores(trained, films.manifest, store, runner)
+    else:
+        model = trained.model.to(runner.torch_device).eval()
+        scores = classifier_scores(model, FilmStore(films.manifest), trained.preprocessing, record.targets, runner)
     if not np.isfinite(scores).all():
         first = films.manifest.table["image_id"].iloc[int(np.flatnonzero(~np.isfinite(scores).all(axis=1))[0])]
         raise ManifestError(
