@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from hilum.errors import ConfigError
-from hilum.evaluation.boxes import match_films, read_boxes
+from hilum.evaluation.boxes import match_films, read_box_file, read_boxes
 from hilum.evaluation.grounding_pairs import Pair, boxes_on_film, questions_from_boxes
 from hilum.heads.prompt_file import read_prompts
 from hilum.manifest import Manifest
@@ -42,6 +42,23 @@ def test_coco_is_read_with_phrases_and_sizes(tmp_path: Path, manifest: Manifest)
     assert np.isnan(table["width"][1])
     matched, strangers = match_films(table, manifest)
     assert (matched["row"].tolist(), strangers) == ([0, 1], 0)  # by the stem of the file, and by the id
+
+
+def test_images_without_boxes_are_known(tmp_path: Path) -> None:
+    """As COCO lists them, and as RSNA and VinDr write a blank row."""
+    (tmp_path / "a.json").write_text(json.dumps({**COCO, "images": [*COCO["images"], {"id": "empty"}]}))
+    assert read_box_file(tmp_path / "a.json").images == ("deep/a.png", "b", "empty")
+    (tmp_path / "rsna.csv").write_text("patientId,x,y,width,height,Target\na,,,,,0\nb,1,2,3,4,1\n")
+    rsna = read_box_file(tmp_path / "rsna.csv")
+    assert rsna.images == ("a", "b")
+    assert rsna.boxes[["image", "x", "y", "w", "h"]].to_numpy().tolist() == [["b", 1, 2, 3, 4]]
+    head = "image_id,class_name,rad_id,x_min,y_min,x_max,y_max\n"
+    (tmp_path / "vindr.csv").write_text(head + "a,No finding,R1,,,,\nb,Effusion,R2,1,2,11,22\n")
+    vindr = read_box_file(tmp_path / "vindr.csv")
+    assert vindr.boxes[["category", "reader", "x", "y", "w", "h"]].to_numpy().tolist() == [
+        ["Effusion", "R2", 1, 2, 10, 20]
+    ]
+    assert vindr.images == ("a", "b")
 
 
 def test_tables_are_read_under_their_own_names(tmp_path: Path, manifest: Manifest) -> None:
@@ -81,7 +98,7 @@ def test_boxes_follow_the_film_to_its_stored_size() -> None:
         ("a.json", "[1", "cannot be read as boxes"),
         ("a.json", json.dumps({**COCO, "annotations": []}), "holds no box"),
         ("a.json", json.dumps({**COCO, "images": []}), r"cannot be read as boxes \(KeyError: 7\)"),
-        ("a.csv", "image,x,y,w\n", "has no column h or box_height"),
+        ("a.csv", "image,x,y,w\n", "has no column h or box_height or height"),
         ("a.csv", "image,x,y,w,h\n", "holds no box"),
         ("a.csv", "image,x,y,w,h\nb,1,1,0,4\n", r"box 1 \(image 'b'\) has no area"),
         ("a.csv", "image,x,y,w,h\nb,1,1,one,4\n", "cannot be read as boxes"),

@@ -1,4 +1,4 @@
-"""Detection: equal to pycocotools and to faster-coco-eval, to slow duplicates for drawn patients, and its properties."""
+"""Detection: equal to pycocotools and faster-coco-eval, to slow duplicates for drawn patients, and its properties."""
 
 from __future__ import annotations
 
