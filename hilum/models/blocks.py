@@ -70,6 +70,17 @@ class Attention(nn.Module):
         scale = query.shape[-1] ** -0.5
         return torch.softmax((query * scale) @ key.transpose(-2, -1), dim=-1)
 
+    def forward_with_weights(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Attend, and keep the weights in the graph: x (B, N, D) -> (B, N, D), (B, heads, N, N).
+
+        The output is that of `forward` but for rounding; the weights take N * N numbers a head, which the fused path
+        never writes down.
+        """
+        query, key, value = self._split(x, 0)
+        weights = torch.softmax((query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1), dim=-1)
+        out: Tensor = self.proj((weights @ value).transpose(1, 2).flatten(2))
+        return out, weights
+
     @torch.no_grad()
     def first_weights(self, x: Tensor) -> Tensor:
         """Attention of the first token alone, without gradient: x (B, N, D) -> (B, heads, N), rows sum to 1."""

@@ -9,6 +9,8 @@ run time by the rule stored in the configuration.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
@@ -19,7 +21,7 @@ from torch.utils.checkpoint import checkpoint
 from hilum.config import override
 from hilum.errors import ConfigError
 from hilum.lookup import unknown_name
-from hilum.models.blocks import Block
+from hilum.models.blocks import Attention, Block
 from hilum.models.initialise import InitScheme, initialise
 from hilum.models.patches import PatchEmbed, grid_of
 from hilum.models.positions import RESIZE_RULES, ResizeRule, resize_table, sincos_table
@@ -219,6 +221,30 @@ class VisionTransformer(nn.Module):
             x = part(x)
         chosen = cast(Block, self.blocks[index])
         return chosen.attn.weights(chosen.norm1(x))
+
+    @contextmanager
+    def recorded_attention(self, reduce: Callable[[Tensor], Tensor] | None = None) -> Iterator[list[Tensor]]:
+        """Passes made inside leave the attention weights of every block, first block first, in the list yielded.
+
+        Inside, attention is computed by its plain formula and its weights are part of the graph, so that a result can
+        be differentiated by them. Outside nothing changes.
+
+        Args:
+            reduce: what is kept of a block's weights (B, heads, 1 + R + P, 1 + R + P); all where omitted.
+        """
+        kept: list[Tensor] = []
+
+        def attend(part: nn.Module, given: tuple[Any, ...], fused: Tensor) -> Tensor:
+            out, weights = cast(Attention, part).forward_with_weights(given[0])
+            kept.append(weights if reduce is None else reduce(weights))
+            return out
+
+        hooks = [cast(Block, block).attn.register_forward_hook(attend) for block in self.blocks]
+        try:
+            yield kept
+        finally:
+            for hook in hooks:
+                hook.remove()
 
     def _embed(self, images: Tensor, keep: Tensor | None = None, masks: Tensor | None = None) -> Tensor:
         """Prefix tokens and (visible) patches with their positions, as they enter the first block."""

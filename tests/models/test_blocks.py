@@ -74,3 +74,14 @@ def test_swiglu_has_dinov2_widths() -> None:
 
 def test_layer_scale_starts_where_told() -> None:
     assert torch.equal(LayerScale(3, 1e-5)(torch.ones(2, 3)), torch.full((2, 3), 1e-5))
+
+
+def test_weights_beside_the_output_change_nothing() -> None:
+    torch.manual_seed(0)
+    attention = Attention(24, 3, True)
+    x = torch.randn(2, 7, 24)
+    out, weights = attention.forward_with_weights(x)
+    torch.testing.assert_close(out, attention(x), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(weights, attention.weights(x))
+    assert weights.shape == (2, 3, 7, 7)
+    assert weights.requires_grad

@@ -248,3 +248,22 @@ def test_class_attention_comes_with_the_tokens(checkpointing: bool) -> None:
         assert not seen.requires_grad
         tokens.sum().backward()
         assert not model.blocks[-1].attn._forward_pre_hooks
+
+
+def test_attention_of_every_block_is_recorded_on_demand_only() -> None:
+    torch.manual_seed(0)
+    vit = VisionTransformer(ViTConfig(image_size=32, patch_size=8, width=24, depth=3, heads=2, registers=1)).eval()
+    images = torch.randn(2, 3, 32, 32)
+    before = vit(images)
+    with vit.recorded_attention() as kept:
+        inside = vit(images)
+    with vit.recorded_attention(lambda weights: weights.mean(dim=1)) as means:
+        vit(images)
+    torch.testing.assert_close(inside, before, rtol=1e-4, atol=1e-5)
+    assert torch.equal(vit(images), before)  # bit for bit, and nothing is kept any more
+    assert len(kept) == len(means) == 3
+    for index, weights in enumerate(kept):
+        torch.testing.assert_close(weights, vit.attention(images, index), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(means[index], weights.mean(dim=1))
+    slopes = torch.autograd.grad(inside[:, 0].sum(), kept)
+    assert all(bool(slope.abs().sum() > 0) for slope in slopes)
