@@ -2,9 +2,9 @@
 
 The heads of a grid share start, batches and schedule and differ in the learning rate alone, so one batched
 forward and backward pass serves them all (`vmap` over stacked parameters; the sum of independent losses has
-each head's own gradient). Result by result it is the same as training them one after the other. The winner is
-the head with the best macro AUROC on the validation films over all epochs; at a tie the lower rate, then the
-earlier epoch.
+each head's own gradient). Result by result it is the same as training them one after the other, unknown labels
+included: they are left out of the loss of every head. The winner is the head with the best macro AUROC (or the lowest
+loss) on the validation films over all epochs; at a tie the lower rate, then the earlier epoch.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,9 +21,10 @@ from torch.func import functional_call, vmap
 
 from hilum.errors import ConfigError, DivergedError
 from hilum.heads import HEADS
-from hilum.heads.inputs import Features, HeadInputs, ahead, as_inputs
-from hilum.heads.objective import ClassificationObjective, Objective
+from hilum.heads.inputs import Features, HeadInputs, ahead, as_inputs, of_epoch
+from hilum.heads.objective import ClassificationObjective, Objective, Select
 from hilum.heads.taps import Taps
+from hilum.heads.targets import PLAIN, LabelLoss, LossName, check_loss
 from hilum.labels import Targets
 from hilum.lookup import lookup
 
@@ -37,12 +38,16 @@ SAMPLED: Final = 64  # films from whose tokens a head takes mean and spread
 class GridSettings:
     """How the heads are trained."""
 
-    lrs: tuple[float, ...] = DEFAULT_LRS  # one head each; AdamW, cosine to 0, no warm-up
+    lrs: tuple[float, ...] = DEFAULT_LRS  # one head each; AdamW, no warm-up
+    decay: Literal["cosine", "constant"] = "cosine"  # of the rates: to 0, or not at all
     epochs: int = 50
     batch_size: int = 256  # films
     weight_decay: float = 0.01  # decoupled, on weight matrices only
     smoothing: float = 0.0  # label smoothing in [0, 1)
     loss_sum: bool = False  # sum the loss over a batch's labels (CheXFound) instead of averaging; AdamW hardly cares
+    loss: LossName = PLAIN
+    loss_set: Mapping[str, Any] = field(default_factory=dict)  # options of the loss
+    select: Select = "auroc"  # what chooses rate and epoch on the validation films
     targets: Targets = "multilabel"
     seed: int = 0  # start of the heads and order of the films
 
@@ -54,10 +59,19 @@ class GridSettings:
             raise ConfigError("epochs and batch size must be at least 1", where="epochs, batch_size")
         if not 0 <= self.smoothing < 1:
             raise ConfigError(f"label smoothing must be in [0, 1), not {self.smoothing}", where="label_smoothing")
+        check_loss(self.targets, self.loss, dict(self.loss_set))
 
-    def objective(self, findings: int) -> ClassificationObjective:
-        """Cross-entropy and macro AUROC over so many findings."""
-        return ClassificationObjective(findings, self.targets, self.smoothing, self.loss_sum)
+    def objective(self, targets: Tensor) -> ClassificationObjective:
+        """The loss for these training targets (N, K), and what is chosen by."""
+        learn = LabelLoss.make(
+            targets,
+            kind=self.targets,
+            name=self.loss,
+            options=dict(self.loss_set),
+            smoothing=self.smoothing,
+            total=self.loss_sum,
+        )
+        return ClassificationObjective(targets.shape[1], learn, self.select)
 
 
 @dataclass(frozen=True)
@@ -67,8 +81,8 @@ class GridResult:
     head: nn.Module  # on the CPU, with the statistics of the training features in its buffers
     lr: float
     epoch: int  # 1-based
-    value: float  # what the objective maximises (macro AUROC), on the validation films
-    table: list[dict[str, float]]  # one row a learning rate: lr, epoch, auroc (its best), loss (of its last epoch)
+    value: float  # what the objective maximises (macro AUROC, or minus the loss), on the validation films
+    table: list[dict[str, float]]  # one row a learning rate: lr, epoch, the best value, loss (of its last epoch)
 
 
 EpochHook = Callable[[dict[str, float]], None]  # receives epoch, best value so far, and each rate's loss and value
@@ -103,7 +117,7 @@ def train_grid(
             unknown; the features' dtype and device are used throughout.
         val: the same for the films that choose rate and epoch.
         settings: rates, epochs, batch size and so on.
-        objective: loss and what is maximised; cross-entropy and macro AUROC of `settings.targets` when None.
+        objective: loss and what is maximised; the classification that `settings` describes when None.
         config: the head's own options, its defaults when None.
         on_epoch: called after each epoch with the numbers for a log.
 
@@ -111,7 +125,7 @@ def train_grid(
         ManifestError: no finding has both classes among the validation films, so that nothing can be chosen.
         DivergedError: no rate gave finite scores.
     """
-    goal = objective or settings.objective(train[1].shape[1])
+    goal = objective or settings.objective(train[1])
     val_inputs, val_targets = as_inputs(val[0]), val[1].cpu()
     goal.check(val_targets)
     grid = _Grid(kind, as_inputs(train[0]), train[1], settings, goal, config)
@@ -156,7 +170,7 @@ def train_head(
         DivergedError: its weights are not finite.
     """
     assert len(settings.lrs) == 1, "one head, one rate"
-    goal = objective or settings.objective(train[1].shape[1])
+    goal = objective or settings.objective(train[1])
     grid = _Grid(kind, as_inputs(train[0]), train[1], settings, goal, config, start)
     for epoch, losses in enumerate(grid.epochs(), start=1):
         if on_epoch:
@@ -214,18 +228,20 @@ class _Grid:
         order = torch.Generator().manual_seed(self.settings.seed)
         steps = self.settings.epochs * math.ceil(count / self.settings.batch_size)
         step = 0
-        for _ in range(self.settings.epochs):
+        for epoch in range(self.settings.epochs):
+            inputs = of_epoch(self.inputs, epoch)
             sums = self.targets.new_zeros(len(self.heads))
             batches = torch.split(self.known[torch.randperm(count, generator=order)], self.settings.batch_size)
-            for rows, features in zip(batches, ahead(self.inputs, batches), strict=True):
+            for rows, features in zip(batches, ahead(inputs, batches), strict=True):
                 sums += self.step(features, self.targets[rows.to(self.targets.device)], step, progress=step / steps)
                 step += 1
             yield (sums / len(batches)).cpu()
 
     def step(self, features: Features, targets: Tensor, number: int, *, progress: float) -> Tensor:
         """One optimizer step of all heads on one batch; the losses (G,) before it."""
+        share = 0.5 * (1 + math.cos(math.pi * progress)) if self.settings.decay == "cosine" else 1.0
         for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
-            group["lr"] = peak * 0.5 * (1 + math.cos(math.pi * progress))
+            group["lr"] = peak * share
         self.optimizer.zero_grad(set_to_none=True)
         losses = []
         for heads in self._together(features):

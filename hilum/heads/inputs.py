@@ -77,6 +77,10 @@ class Joined:
         """Channels of either."""
         return self.first.width
 
+    def at_epoch(self, epoch: int) -> Joined:
+        """Both as they are in one epoch."""
+        return Joined(of_epoch(self.first, epoch), of_epoch(self.second, epoch))
+
     def batch(self, rows: Tensor) -> Features:
         """Rows of both, in the order asked for."""
         late = rows >= len(self.first)
@@ -92,6 +96,12 @@ class Joined:
 def as_inputs(features: Features | HeadInputs) -> HeadInputs:
     """Plain features count as inputs in memory."""
     return InMemory(features) if isinstance(features, Tensor | Taps) else features
+
+
+def of_epoch(inputs: HeadInputs, epoch: int) -> HeadInputs:
+    """What is learned from in one epoch: inputs that change, such as augmented films, say so by an `at_epoch`."""
+    at: HeadInputs = getattr(inputs, "at_epoch", lambda _: inputs)(epoch)
+    return at
 
 
 def ahead(inputs: HeadInputs, batches: Sequence[Tensor]) -> Iterator[Features]:

@@ -6,14 +6,16 @@ gets one loss a head.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+import math
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
 
 from torch import Tensor
 
 from hilum.heads.choose import check_choosable, macro_auroc
-from hilum.heads.targets import probabilities, target_loss
-from hilum.labels import Targets
+from hilum.heads.targets import LabelLoss, probabilities
+
+Select = Literal["auroc", "loss"]  # which number of the validation films decides
 
 
 class Objective(Protocol):
@@ -48,30 +50,37 @@ class Objective(Protocol):
 
 @dataclass(frozen=True)
 class ClassificationObjective:
-    """Findings, independent or exclusive: cross-entropy over the known labels, chosen by macro AUROC."""
+    """Findings, independent or exclusive: a loss over the known labels, chosen by macro AUROC or by that loss."""
 
     outputs: int  # K findings
-    kind: Targets = "multilabel"
-    smoothing: float = 0.0  # label smoothing in [0, 1)
-    loss_sum: bool = False  # the sum over the known labels of a batch instead of their mean
-    name: str = "auroc"
+    learn: LabelLoss = field(default_factory=LabelLoss)
+    select: Select = "auroc"
+
+    @property
+    def name(self) -> str:
+        """What is maximised: "auroc", or "negative_loss" where the loss decides."""
+        return "auroc" if self.select == "auroc" else "negative_loss"
 
     def check(self, targets: Tensor) -> None:
         """Refuse targets in which no finding has both classes."""
         check_choosable(targets.numpy())
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy, mean or sum over the known labels: (..., B, K), (B, K) -> (...)."""
-        mean = target_loss(logits, targets, kind=self.kind, smoothing=self.smoothing)
-        if not self.loss_sum:
-            return mean
-        known = ~targets.isnan()
-        return mean * (known if self.kind == "multilabel" else known.all(dim=-1)).sum()
+        """The loss over the known labels: (..., B, K), (B, K) -> (...)."""
+        return self.learn(logits, targets)
 
     def value(self, logits: Tensor, targets: Tensor) -> float | None:
-        """Macro AUROC over the findings with both classes."""
-        return macro_auroc(targets.numpy(), self.scores(logits).numpy())
+        """Macro AUROC over the findings with both classes, or minus the mean loss without label smoothing."""
+        if self.select == "auroc":
+            return macro_auroc(targets.numpy(), self.scores(logits).numpy())
+        loss = float(validation_loss(self.learn)(logits, targets.to(logits)))
+        return -loss if math.isfinite(loss) else None
 
     def scores(self, logits: Tensor) -> Tensor:
         """Probabilities (N, K)."""
-        return probabilities(logits, self.kind)
+        return probabilities(logits, self.learn.kind)
+
+
+def validation_loss(learn: LabelLoss) -> LabelLoss:
+    """The loss that validation films are measured by: a mean, of labels as they are."""
+    return replace(learn, smoothing=0.0, total=False)

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from hilum.errors import ConfigError
 from hilum.schema import IMAGE
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom, in pixels; right and bottom excluded
@@ -60,9 +61,11 @@ def _centre_box(height: int, width: int, ratio: tuple[float, float]) -> Box:
     return left, top, left + columns, top + rows
 
 
-def crop_resize(film: np.ndarray, box: Box, size: int) -> np.ndarray:
-    """Cut `box` out of a film (H, W) uint8 and resize it to (size, size) uint8: bicubic, antialiased."""
-    image = Image.fromarray(film).resize((size, size), Image.Resampling.BICUBIC, box=box)
+def crop_resize(
+    film: np.ndarray, box: Box, size: int, resampling: Image.Resampling = Image.Resampling.BICUBIC
+) -> np.ndarray:
+    """Cut `box` out of a film (H, W) uint8 and resize it to (size, size) uint8: bicubic or as told, antialiased."""
+    image = Image.fromarray(film).resize((size, size), resampling, box=box)
     return np.array(image)
 
 
@@ -95,6 +98,15 @@ class FineTuneViews:
     rotate: float = 5.0  # largest angle, degrees
     contrast: float = 0.2  # largest departure of the factor from 1
     brightness: float = 0.1  # largest shift, share of full range
+
+    def __post_init__(self) -> None:
+        """Refuse values without meaning."""
+        low, high = self.scale
+        if not 0 < low <= high <= 1:
+            raise ConfigError(f"scale is {self.scale}: two rising shares above 0 are needed", where="augment_set")
+        for name in ("flip", "contrast", "brightness"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} is {getattr(self, name)} and must lie in [0, 1]", where="augment_set")
 
     def draw(self, rng: np.random.Generator, height: int, width: int) -> FineTuneDraw:
         """Draw the numbers of one view of a film of height x width pixels."""

@@ -10,7 +10,7 @@ import torch
 from hilum.errors import ManifestError
 from hilum.heads.choose import macro_auroc
 from hilum.heads.objective import ClassificationObjective, Objective
-from hilum.heads.targets import probabilities, target_loss
+from hilum.heads.targets import LabelLoss, probabilities, target_loss
 
 NAN = math.nan
 
@@ -21,7 +21,7 @@ def test_the_loss_is_the_mean_over_known_labels_or_their_sum(kind: str) -> None:
     targets = torch.tensor([[1, 0, 0], [NAN, NAN, NAN], [0, 1, 0], [0, 0, 1]])
     if kind == "multilabel":
         targets[0, 2] = NAN
-    mean, total = (ClassificationObjective(3, kind, 0.1, loss_sum) for loss_sum in (False, True))  # type: ignore[arg-type]
+    mean, total = (ClassificationObjective(3, LabelLoss(kind, "bce", 0.1, total)) for total in (False, True))  # type: ignore[arg-type]
     expected = target_loss(logits, targets, kind=kind, smoothing=0.1)  # type: ignore[arg-type]
     assert torch.equal(mean.loss(logits, targets), expected)
     torch.testing.assert_close(total.loss(logits, targets), expected * (8 if kind == "multilabel" else 3))
@@ -41,7 +41,7 @@ def test_unknown_labels_have_no_gradient_in_any_head() -> None:
 
 @pytest.mark.parametrize("kind", ["multilabel", "multiclass"])
 def test_validation_maximises_macro_auroc_of_the_scores(kind: str) -> None:
-    objective: Objective = ClassificationObjective(3, kind)  # type: ignore[arg-type]
+    objective: Objective = ClassificationObjective(3, LabelLoss(kind))  # type: ignore[arg-type]
     logits = torch.randn(40, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     targets = torch.eye(3)[torch.randint(0, 3, (40,), generator=torch.Generator().manual_seed(1))]
     scores = objective.scores(logits)
@@ -49,6 +49,16 @@ def test_validation_maximises_macro_auroc_of_the_scores(kind: str) -> None:
     assert objective.value(logits, targets) == macro_auroc(targets.numpy(), scores.numpy())
     assert objective.value(logits * NAN, targets) is None
     assert (objective.name, objective.outputs) == ("auroc", 3)
+
+
+def test_validation_may_minimise_its_loss_instead_of_labels_as_they_are() -> None:
+    logits = torch.randn(40, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    targets = torch.randint(0, 2, (40, 3), generator=torch.Generator().manual_seed(1)).float()
+    targets[0, 0] = NAN
+    objective = ClassificationObjective(3, LabelLoss(smoothing=0.2, total=True), "loss")
+    assert objective.name == "negative_loss"
+    assert objective.value(logits, targets) == pytest.approx(-float(target_loss(logits, targets.double())), rel=1e-12)
+    assert objective.value(logits * math.inf, targets) is None
 
 
 def test_targets_that_choose_nothing_are_refused() -> None:
