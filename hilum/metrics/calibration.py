@@ -55,12 +55,14 @@ def reliability_curve(
         raise ValueError(f"strategy must be quantile or uniform and bins >= 1, got {strategy!r} and {bins}")
     if not score.size:
         return None
-    inner = np.linspace(0, 1, bins + 1)[1:-1]
-    edges = np.unique(np.quantile(np.repeat(score, weight), inner)) if strategy == "quantile" else inner
-    where = np.searchsorted(edges, score, side="left")
-    films = np.bincount(where, weights=weight, minlength=edges.size + 1)
-    score_sum = np.bincount(where, weights=weight * score, minlength=edges.size + 1)
-    positives = np.bincount(where, weights=weight * positive, minlength=edges.size + 1)
+    if strategy == "uniform":
+        where = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], score, side="left")
+    else:
+        where = _equal_bins(score, weight, bins)
+    size = int(where.max()) + 1
+    films = np.bincount(where, weights=weight, minlength=size)
+    score_sum = np.bincount(where, weights=weight * score, minlength=size)
+    positives = np.bincount(where, weights=weight * positive, minlength=size)
     full = films > 0
     return Reliability(score_sum[full] / films[full], positives[full] / films[full], films[full].astype(np.int64))
 
@@ -84,6 +86,14 @@ def brier(labels: ArrayLike, scores: ArrayLike, counts: ArrayLike | None = None)
     """Mean squared difference of probability and label, in [0, 1], lower is better; None without labels."""
     positive, score, weight = _probabilities(labels, scores, counts)
     return float((weight * (score - positive) ** 2).sum() / weight.sum()) if score.size else None
+
+
+def _equal_bins(score: Floats, weight: NDArray[np.int64], bins: int) -> NDArray[np.intp]:
+    """Bin of each film of a rising order: bin b ends with the equals of film b (n - 1) // bins, counted in integers."""
+    group = np.cumsum(np.append(False, score[1:] != score[:-1]))
+    passed = np.cumsum(np.bincount(group, weights=weight).astype(np.int64))
+    ends = np.unique(np.searchsorted(passed, np.arange(1, bins) * (passed[-1] - 1) // bins, side="right"))
+    return np.searchsorted(ends, group, side="left")
 
 
 def _probabilities(

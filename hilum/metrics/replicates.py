@@ -63,7 +63,7 @@ def add_draws(drawn: NDArray[np.uint32], counts: NDArray[np.uint8]) -> None:
             counts[drawn[lane, i], lane] += np.uint8(1)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def rank_block(
     counts: NDArray[np.uint8],
     patient: NDArray[np.uint32],
