@@ -217,9 +217,7 @@ def difference(first: Bootstrap, second: Bootstrap, metric: str, finding: str | 
     if one.value is None or two.value is None:
         return Difference(None, None, None, None, 0, one.reason or two.reason)
     gap, left = (
-        _of_one(tables[0], metric, row) - _of_one(tables[1], metric, row)
-        if tables[0] and tables[1]
-        else None
+        _of_one(tables[0], metric, row) - _of_one(tables[1], metric, row) if tables[0] and tables[1] else None
         for row in [None if finding is None else first.findings.index(finding)]
         for tables in ((first.replicates, second.replicates), (first.jackknife, second.jackknife))
     )

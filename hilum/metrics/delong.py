@@ -99,7 +99,9 @@ class _Placements:
         if self.reason:
             return
         ranks = rankdata(table, axis=1)
-        above = (ranks[:, positive] - rankdata(table[:, positive], axis=1)) / n  # (M, m) V10: negatives below a positive
+        above = (
+            ranks[:, positive] - rankdata(table[:, positive], axis=1)
+        ) / n  # (M, m) V10: negatives below a positive
         below = (ranks[:, ~positive] - rankdata(table[:, ~positive], axis=1)) / m  # (M, n) 1 - V01
         # exact sums of half-integers before the one division: equal rankings give equal areas
         self.auroc = (ranks[:, positive].sum(axis=1) - m * (m + 1) / 2) / (m * n)

@@ -134,7 +134,9 @@ def few_draws(draws: int, asked: int | None = None) -> str:
         return ""
     of = "" if asked is None or asked == draws else f" of {asked:,}"
     noun = "draw" if draws == 1 and not of else "draws"
-    return f"Only {draws}{of} {noun} could be used: fewer than {ENOUGH_DRAWS}, so the ends of this interval are guesses."
+    return (
+        f"Only {draws}{of} {noun} could be used: fewer than {ENOUGH_DRAWS}, so the ends of this interval are guesses."
+    )
 
 
 def two_sided_share(differences: NDArray[np.float64]) -> float | None:

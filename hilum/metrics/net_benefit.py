@@ -12,7 +12,7 @@ Source: Vickers and Elkin 2006, "Decision curve analysis". It needs probabilitie
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -61,7 +61,13 @@ def net_benefit(
 
 
 def decision_curve(
-    labels: ArrayLike, scores: ArrayLike, patients: ArrayLike, thresholds: ArrayLike, *, draws: int = 1000, seed: int = 0
+    labels: ArrayLike,
+    scores: ArrayLike,
+    patients: ArrayLike,
+    thresholds: ArrayLike,
+    *,
+    draws: int = 1000,
+    seed: int = 0,
 ) -> DecisionCurve:
     """Net benefit of one finding with patient-level intervals, beside acting on everyone.
 
@@ -78,10 +84,11 @@ def decision_curve(
     resample = Resample(patients, draws=draws, seed=seed)
     worth = [np.where(label == 1, 1.0, np.where(np.isnan(label), np.nan, -t / (1 - t))) for t in risk]
     gained = [np.where(np.isnan(label) | (score >= t), item, 0.0) for t, item in zip(risk, worth, strict=True)]
+    n_positive = int((label == 1).sum())
     return DecisionCurve(
         tuple(map(float, risk)),
-        tuple(map(resample.mean, gained)),
-        tuple(map(resample.mean, worth)),
+        tuple(replace(resample.mean(item), n_positive=n_positive) for item in gained),
+        tuple(replace(resample.mean(item), n_positive=n_positive) for item in worth),
         tuple(resample.difference(one, two) for one, two in zip(gained, worth, strict=True)),
     )
 

@@ -20,13 +20,19 @@ def mean_over_runs(runs: Sequence[Bootstrap]) -> Bootstrap:
     Raises:
         ValueError: no runs, or runs that do not share patients, labels, findings, draws and seed.
     """
-    if not runs or any((run.pairing, run.findings) != (runs[0].pairing, runs[0].findings) for run in runs):
+    if not runs or any(_shared(run) != _shared(runs[0]) for run in runs):
         raise ValueError(NOT_PAIRED)
     return replace(
         runs[0],
         points={name: np.mean([run.points[name] for run in runs], axis=0) for name in runs[0].points},
         replicates={name: np.mean([run.replicates[name] for run in runs], axis=0) for name in runs[0].replicates},
+        jackknife={name: np.mean([run.jackknife[name] for run in runs], axis=0) for name in runs[0].jackknife},
     )
+
+
+def _shared(run: Bootstrap) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """What runs to be averaged must have in common."""
+    return run.pairing, run.findings, tuple(run.jackknife)
 
 
 def spread(runs: Sequence[Bootstrap], metric: str) -> float | None:

@@ -124,9 +124,7 @@ def permutation_test(
     if ids.size < 2:
         mean = float(np.mean([observed[k] for k in defined]))  # type: ignore[arg-type]
         reasons = tuple(reason or ONE_PATIENT for reason in reasons)
-        return Permuted(
-            metric, observed, (None,) * len(observed), mean, None, permutations, seed, reasons, ONE_PATIENT
-        )
+        return Permuted(metric, observed, (None,) * len(observed), mean, None, permutations, seed, reasons, ONE_PATIENT)
     if metric == "auroc":
         gains = np.stack([ranking_gains(order, ids.size) for order in orders.values()])
         gaps = sign_gaps(gains, permutations, seed)
@@ -137,9 +135,7 @@ def permutation_test(
     for row, k in enumerate(defined):
         p[k] = _p(values[row], gaps[row])
     mean = float(values.mean())
-    return Permuted(
-        metric, observed, tuple(p), mean, _p(mean, gaps.mean(axis=0)), permutations, seed, reasons
-    )
+    return Permuted(metric, observed, tuple(p), mean, _p(mean, gaps.mean(axis=0)), permutations, seed, reasons)
 
 
 def permute_items(

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hilum.metrics.estimate import Difference, Estimate, percentile_interval, two_sided_share
+from hilum.metrics.estimate import Difference, Estimate, interval_of, two_sided_share
 from hilum.metrics.replicates import LANES, draw_blocks
 
 Floats = NDArray[np.float64]
@@ -32,13 +33,26 @@ class Resample:
         draws: replicates.
         seed: of the draws.
         confidence: coverage of the intervals, in (0, 1).
+        interval: "percentile" or "bca" (each patient left out in turn); medians have percentile intervals always,
+            because the jackknife of a median is not consistent (Efron and Tibshirani 1993, section 11.6).
     """
 
-    def __init__(self, patients: ArrayLike, *, draws: int = 1000, seed: int = 0, confidence: float = 0.95) -> None:
+    def __init__(
+        self,
+        patients: ArrayLike,
+        *,
+        draws: int = 1000,
+        seed: int = 0,
+        confidence: float = 0.95,
+        interval: Literal["percentile", "bca"] = "percentile",
+    ) -> None:
+        if interval not in ("percentile", "bca"):
+            raise ValueError(f"interval must be percentile or bca, got {interval!r}")
         if not 0 < confidence < 1 or draws < 0:
             raise ValueError(f"confidence must lie in (0, 1) and draws be >= 0, got {confidence} and {draws}")
         ids, self.patient = np.unique(np.asarray(patients, dtype=str), return_inverse=True)
         self.count, self.draws, self.seed, self.confidence = int(ids.size), draws, seed, confidence
+        self.interval = interval
 
     def mean(self, values: ArrayLike) -> Estimate:
         """Mean of the items that have a value.
@@ -47,7 +61,8 @@ class Resample:
             values: (N,), NaN where an item has none.
         """
         value = self._checked(values)
-        return self._estimate(value, _mean(value), self._mean_replicates(value[:, None])[0])
+        column = value[:, None]
+        return self._estimate(value, _mean(value), self._mean_replicates(column)[0], self._left_out(column))
 
     def median(self, values: ArrayLike) -> Estimate:
         """Median of the items that have a value; the mean of the middle two of an even number.
@@ -71,7 +86,7 @@ class Resample:
         value = self._checked(values)
         split = _by_category(value, categories)
         replicates = _mean_of(self._mean_replicates(split))
-        return self._estimate(value, float(_mean_of(_means(split)[:, None])[0]), replicates)
+        return self._estimate(value, float(_mean_of(_means(split)[:, None])[0]), replicates, self._left_out(split))
 
     def by_category(
         self, values: ArrayLike, categories: Sequence[str] | NDArray[np.str_], names: Sequence[str]
@@ -104,8 +119,8 @@ class Resample:
             return Difference(None, None, None, None, 0, NOTHING)
         if np.unique(self.patient[~np.isnan(gap)]).size < 2:
             return Difference(float(value), None, None, None, 0, ONE_PATIENT)
-        low, high, used = percentile_interval(replicates, self.confidence)
-        return Difference(float(value), low, high, two_sided_share(replicates), used)
+        low, high, used, reason = interval_of(float(value), replicates, self._left_out(split), self.confidence)
+        return Difference(float(value), low, high, two_sided_share(replicates), used, reason)
 
     @cached_property
     def _blocks(self) -> list[NDArray[np.uint8]]:
@@ -114,13 +129,29 @@ class Resample:
 
     def _mean_replicates(self, columns: Floats) -> Floats:
         """Mean of each column (N, M) in each draw -> (M, draws); NaN where a draw has no value."""
+        sums, counts = self._per_patient(columns)
+        parts = [_divide(sums @ block, counts @ block) for block in (b.astype(np.float64) for b in self._blocks)]
+        return np.concatenate([np.empty((columns.shape[1], 0)), *parts], axis=1)[:, : self.draws]
+
+    def _left_out(self, columns: Floats) -> Floats | None:
+        """Mean over columns (N, M) of their means without each patient -> (P,); None for percentile intervals.
+
+        A patient without any value is no part of the statistic and is not left out in turn.
+        """
+        if self.interval == "percentile":
+            return None
+        sums, counts = self._per_patient(columns)
+        left = _divide(sums.sum(axis=1, keepdims=True) - sums, counts.sum(axis=1, keepdims=True) - counts)
+        return _mean_of(left)[counts.any(axis=0)]
+
+    def _per_patient(self, columns: Floats) -> tuple[Floats, Floats]:
+        """Sums and numbers of values of each column (N, M) and patient -> (M, P) each."""
         known = ~np.isnan(columns)
         sums, counts = (
             np.stack([np.bincount(self.patient, weights=column, minlength=self.count) for column in table.T])
             for table in (np.where(known, columns, 0.0), known.astype(np.float64))
         )
-        parts = [_divide(sums @ block, counts @ block) for block in (b.astype(np.float64) for b in self._blocks)]
-        return np.concatenate([np.empty((columns.shape[1], 0)), *parts], axis=1)[:, : self.draws]
+        return sums, counts
 
     def _median_replicates(self, ordered: Floats, patient: NDArray[np.intp]) -> Floats:
         """Median in each draw, of values that are sorted already -> (draws,)."""
@@ -142,7 +173,7 @@ class Resample:
             raise ValueError(f"values {value.shape} must be one for each of {self.patient.size} items")
         return value
 
-    def _estimate(self, values: Floats, point: float, replicates: Floats) -> Estimate:
+    def _estimate(self, values: Floats, point: float, replicates: Floats, left_out: Floats | None = None) -> Estimate:
         known = ~np.isnan(values)
         n, patients = int(known.sum()), int(np.unique(self.patient[known]).size)
         positive = int((values[known] > 0).sum())
@@ -150,8 +181,8 @@ class Resample:
             return Estimate(None, None, None, 0, 0, 0, 0, NOTHING)
         if patients < 2:
             return Estimate(float(point), None, None, n, patients, positive, 0, ONE_PATIENT)
-        low, high, used = percentile_interval(replicates, self.confidence)
-        return Estimate(float(point), low, high, n, patients, positive, used, "" if used else "no usable draw")
+        low, high, used, reason = interval_of(float(point), replicates, left_out, self.confidence)
+        return Estimate(float(point), low, high, n, patients, positive, used, reason)
 
 
 def _mean(values: Floats) -> float:

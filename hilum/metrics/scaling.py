@@ -99,9 +99,7 @@ def _fit(kind: Literal["temperature", "platt"], labels: ArrayLike, scores: Array
         raise ValueError(f"labels {label.shape} and scores {score.shape} must have one shape, (N,) or (N, K)")
     columns = [(label, score)] if label.ndim == 1 else list(zip(label.T, score.T, strict=True))
     fits = [_fit_finding(kind, *column) for column in columns]
-    return Scaling(
-        kind, tuple(fit[0] for fit in fits), tuple(fit[1] for fit in fits), tuple(fit[2] for fit in fits)
-    )
+    return Scaling(kind, tuple(fit[0] for fit in fits), tuple(fit[1] for fit in fits), tuple(fit[2] for fit in fits))
 
 
 def _fit_finding(kind: str, label: Floats, score: Floats) -> tuple[float, float, str]:
