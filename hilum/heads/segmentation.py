@@ -88,7 +88,7 @@ class Segmenter(nn.Module):
         size = images.shape[-2:]
         if maps.shape[-2:] != size:
             maps = F.interpolate(maps.float(), size=size, mode="bilinear", align_corners=False)
-        return maps.unflatten(1, (self.findings, self.config.maps))
+        return maps.reshape(len(maps), self.findings, self.config.maps, *size)
 
 
 class UPerNet(nn.Module):
@@ -103,13 +103,13 @@ class UPerNet(nn.Module):
         sizes = UperNetConfig(
             hidden_size=config.width,
             pool_scales=list(POOLS),
-            num_labels=drawn,
             auxiliary_channels=max(config.auxiliary_width, 1),
             auxiliary_in_channels=widths[AUXILIARY_LEVEL],
             auxiliary_num_convs=1,
             auxiliary_concat_input=False,
         )
-        self.decode = _ready(UperNetHead(sizes, widths), config.dropout)
+        sizes.num_labels = drawn
+        self.decode = _ready(UperNetHead(sizes, widths), config.dropout)  # type: ignore[no-untyped-call]
         self.auxiliary: nn.Module | None = None
         if config.auxiliary_width:
             self.auxiliary = _ready(UperNetFCNHead(sizes, widths, in_index=AUXILIARY_LEVEL), config.dropout)
@@ -136,7 +136,7 @@ class Restorer(nn.Module):
             cells = backbone.forward_maps(images)[0].permute(0, 2, 3, 1)
         else:
             tokens = backbone.forward_features(images)[:, backbone.num_prefix_tokens :]
-            cells = tokens.unflatten(1, grid_of(images, backbone.config.patch_size))
+            cells = tokens.reshape(len(tokens), *grid_of(images, backbone.config.patch_size), -1)
         return self.decoder([self.bridge(cells).permute(0, 3, 1, 2)])[0], None
 
 
@@ -155,7 +155,8 @@ def levels(backbone: Backbone, images: Tensor) -> list[Tensor]:
         taps = backbone.forward_intermediates(images, backbone.config.depth - numbers[0])
         grid = grid_of(images, backbone.config.patch_size)
         chosen = [taps[number - numbers[0]] for number in numbers]
-        return [tap[:, backbone.num_prefix_tokens :].transpose(1, 2).unflatten(2, grid) for tap in chosen]
+        prefix = backbone.num_prefix_tokens
+        return [tap[:, prefix:].transpose(1, 2).reshape(len(tap), -1, *grid) for tap in chosen]
     x = F.relu(backbone.bn1(backbone.conv1(backbone.enlarge(images))))
     x, found = F.max_pool2d(x, 3, stride=2, padding=1), []
     for stage in (1, 2, 3, 4):
