@@ -17,6 +17,7 @@ def ground(
     prompts: str = "findings",
     sections: tuple[str, ...] = (),
     masks: str | None = None,
+    maps: Literal["attention", "rollout", "gradient", "cam", "auto"] = "attention",
     split: Literal["train", "val", "test"] = "test",
     views: tuple[str, ...] = (),
     allow_train: bool = False,
@@ -33,11 +34,12 @@ def ground(
     """Ask films where a sentence is true, or where a classifier looks; writes results.html, .md, .json and pictures.
 
     Of an encoder that reads reports, sentences are asked; of a run of `hilum adapt --head glori`, the query of each
-    finding, beside the attention of the encoder's own class token. Options of sentences are refused there.
+    finding, beside the attention of the encoder's own class token; of a run with any head, maps by rollout or gradient
+    (--maps). Options of sentences are refused there.
 
     Args:
-        encoder: a run or encoder folder of a method that reads reports (maco, medim), or a run of hilum adapt whose
-            head has queries (glori).
+        encoder: a run or encoder folder of a method that reads reports (maco, medim), or a run of hilum adapt (with
+            --head glori, or any head and another choice of --maps).
         data: folder with a manifest.
         out: folder for the results; new or empty.
         boxes: COCO .json or a table of boxes; default boxes.json or boxes.csv of the data folder; zones makes weak
@@ -50,6 +52,8 @@ def ground(
         prompts: a YAML file of sentences for and against each finding, or findings, which comes with the package.
         sections: parts of the reports that are read, e.g. findings,impression; default the whole text.
         masks: folder of lung masks for zones; default masks/ of the data folder.
+        maps: classifiers: attention of the head's queries (glori); for any head rollout (of the attention), gradient
+            (attention that raises the score), cam (Grad-CAM); auto takes attention where there are queries.
         split: whose films are asked.
         views: only films with these view positions, e.g. PA,AP.
         allow_train: classifiers: judge patients that it learned from all the same, with a note.
@@ -70,6 +74,7 @@ def ground(
     from pathlib import Path
 
     from hilum.commands.arguments import as_words
+    from hilum.errors import ConfigError
     from hilum.evaluation.features import Runner
     from hilum.evaluation.ground import Grounding, judge_grounding
     from hilum.evaluation.query_ground import QUERIES, judge_queries, refuse_given
@@ -78,15 +83,16 @@ def ground(
 
     options = Grounding(**{name: given[name] for name in Grounding.__dataclass_fields__})
     classifier = is_trained_model(encoder)
-    if not classifier:
-        refuse_given(options, QUERIES, why="It is for a run of `hilum adapt` whose head has queries (glori)")
-    results = (judge_queries if classifier else judge_grounding)(
-        encoder,
-        data,
-        out,
-        options,
-        runner=Runner(device=device, batch_size=batch_size, workers=workers),
-        command=f"hilum {shlex.join(as_words(ground, given))}",
-    )
+    runner = Runner(device=device, batch_size=batch_size, workers=workers)
+    command = f"hilum {shlex.join(as_words(ground, given))}"
+    if classifier:
+        results = judge_queries(encoder, data, out, options, maps=maps, runner=runner, command=command)
+    else:
+        refuse_given(options, QUERIES, why="It is for a run of `hilum adapt classify` or `survive`")
+        if maps != "attention":
+            raise ConfigError(
+                "has no meaning here", where="--maps", fix="It is for a run of `hilum adapt classify` or `survive`"
+            )
+        results = judge_grounding(encoder, data, out, options, runner=runner, command=command)
     sys.stdout.write("\n".join([*summary_lines(results), str(Path(out) / "results.html")]) + "\n")
     return out

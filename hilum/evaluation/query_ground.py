@@ -1,8 +1,11 @@
-"""`hilum ground` of a trained classifier: does its attention hit the true box more often than the encoder's own?"""
+"""`hilum ground` of a trained classifier: do its maps hit the true box more often than the encoder's own attention?
+
+The maps are those of the head's queries, or, for any head, the rollout of the attention or maps by gradient.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +20,17 @@ from hilum.evaluation.features import Runner
 from hilum.evaluation.ground import SIDE, Grounding, box_file, count_questions, draw_examples, placed
 from hilum.evaluation.grounding import Mapped, differences, score_maps, summarise
 from hilum.evaluation.predict import honest_films
-from hilum.evaluation.query_maps import RULE, QueryModel, film_maps, load_queries, questions_of_queries
+from hilum.evaluation.prediction.pointing import (
+    Traced,
+    TracedMaps,
+    chance_note,
+    chances,
+    items_of,
+    load_traced,
+    traced_maps,
+    way_note,
+)
+from hilum.evaluation.query_maps import RULE, FilmMaps, QueryModel, film_maps, load_queries, questions_of_queries
 from hilum.evaluation.run import trained_patients
 from hilum.manifest import Manifest
 from hilum.metrics.grounding import min_max
@@ -27,9 +40,16 @@ from hilum.results.pictures import data_uri, overlay, png, sheet
 from hilum.results.reading import write_reading
 from hilum.run_folder import RunFolder
 
-PAIRS: Final = (("query", "class_token"), ("query", "centre"), ("class_token", "centre"))
+TRACED: Final = ("rollout", "gradient", "cam")  # maps that any head has
+PAIRS: Final = (
+    *((way, other) for way in TRACED for other in ("query", "class_token", "centre")),
+    ("query", "class_token"),
+    ("query", "centre"),
+    ("class_token", "centre"),
+)
 SENTENCES: Final = ("preset", "tau", "masks", "sentences", "prompts", "sections")  # options without a meaning here
 QUERIES: Final = ("ask", "anchor", "registered", "allow_train")  # options without a meaning for an encoder
+AVERAGES: Final = ("anchor", "registered")  # options of maps by attention only
 ROW: Final = 4  # average maps in a row of the sheet
 
 
@@ -39,16 +59,18 @@ def judge_queries(
     out: str,
     options: Grounding,
     *,
+    maps: str = "attention",
     runner: Runner | None = None,
     command: str = "",
 ) -> dict[str, Any]:
-    """Map, score and average; writes results.html, .md, .json, scores.parquet and pictures.
+    """Map, score and average; writes results.html, .md, .json, scores.parquet, items.parquet and pictures.
 
     Args:
-        run: of `hilum adapt` with a head that has queries.
+        run: of `hilum adapt`; for maps by attention with a head that has queries.
         data: folder with a manifest and boxes.
         out: a new folder.
         options: what is asked; those of sentences must be as they were.
+        maps: attention (of the queries), rollout, gradient, cam or auto.
         runner: device, batch size and so on.
         command: shown on the page.
 
@@ -61,11 +83,9 @@ def judge_queries(
         ManifestError: no question can be asked.
     """
     runner = runner or Runner()
-    refuse_given(options, SENTENCES, why="A classifier's queries are asked, not sentences")
-    if options.boxes == "zones":
-        raise ConfigError("zones are places that reports name; queries name findings", where="boxes", fix="Give a file")
+    _check(options, maps)
     RunFolder(out)  # refuses a folder with something in it
-    everything, model = Manifest.read(data), load_queries(run)
+    everything, model = Manifest.read(data), _load(run, maps)
     anchor = find_anchor(everything, options.anchor) if options.anchor else None
     manifest, notes = honest_films(
         everything,
@@ -77,18 +97,18 @@ def judge_queries(
     )
     asked, said = _mapped(model, manifest, options, runner)
     scores = score_maps(asked, RULE, model.preprocessing, manifest)
+    items = items_of(scores, str(scores["way"].iloc[0]), chances(asked))
     resampling: dict[str, Any] = {"draws": options.draws, "seed": options.seed}
-    averages, tables = list[AverageMap](), {"scores": scores}
-    if anchor is not None:
+    averages, tables = list[AverageMap](), {"scores": scores, "items": items}
+    notes.append(chance_note(items))
+    if anchor is not None and isinstance(model, QueryModel):
         averages, tables["registrations"] = average_maps(
             model, manifest, anchor, registered=options.registered, seed=options.seed, runner=runner
         )
-    if "class_token" not in set(scores["way"]):
-        notes.append("The encoder has no class token, so there is no attention of its own to compare with.")
     results = plain(
         {
             "task": "grounding",
-            "of": "queries",
+            "of": "queries" if isinstance(model, QueryModel) else "maps",
             "weak": False,
             "ways": summarise(scores, **resampling),
             "differences": differences(scores, PAIRS, **resampling),
@@ -134,17 +154,43 @@ def caption(one: AverageMap) -> str:
 
 
 def _mapped(
-    model: QueryModel, manifest: Manifest, options: Grounding, runner: Runner
+    model: QueryModel | Traced, manifest: Manifest, options: Grounding, runner: Runner
 ) -> tuple[list[Mapped], list[str]]:
     """Every question with its maps, and what a reader must know about the choice."""
     questions = questions_of_queries(manifest, box_file(manifest, options), model.names, options.ask)
     places, notes = placed(manifest, questions, options)
-    maps = film_maps(model, manifest, sorted({pair.row for pair, _, _ in places}), runner)
+    rows = sorted({pair.row for pair, _, _ in places})
+    maps: Mapping[int, FilmMaps | TracedMaps] = (
+        film_maps(model, manifest, rows, runner)
+        if isinstance(model, QueryModel)
+        else traced_maps(model, manifest, rows, runner)
+    )
     asked = [
         Mapped(pair, maps[pair.row].ways(model.names.index(pair.category)), shape, boxes)
         for pair, shape, boxes in places
     ]
-    return asked, [*questions.notes, *notes]
+    said = [*questions.notes, *notes, *([note] if isinstance(model, Traced) and (note := way_note(model)) else [])]
+    if "class_token" not in asked[0].maps:
+        said.append("The encoder has no class token, so there is no attention of its own to compare with.")
+    return asked, said
+
+
+def _check(options: Grounding, maps: str) -> None:
+    """Refuse options that mean nothing for a classifier, or nothing with these maps."""
+    refuse_given(options, SENTENCES, why="A classifier is asked about its findings, not with sentences")
+    if options.boxes == "zones":
+        raise ConfigError(
+            "zones are places that reports name; a classifier names findings", where="boxes", fix="Give a file"
+        )
+    if maps != "attention":
+        refuse_given(options, AVERAGES, why="Maps of many films on one are made of the attention of queries only")
+
+
+def _load(run: str, maps: str) -> QueryModel | Traced:
+    if maps == "attention":
+        return load_queries(run)
+    traced = load_traced(run, maps)
+    return load_queries(run) if traced.way == "attention" else traced
 
 
 def _drawn(one: AverageMap, anchor: NDArray[np.uint8]) -> Image.Image:
@@ -157,13 +203,15 @@ def _sheet(drawn: Sequence[tuple[str, Image.Image]]) -> bytes:
 
 
 def _context(
-    model: QueryModel, run: str, data: str, manifest: Manifest, options: Grounding, command: str
+    model: QueryModel | Traced, run: str, data: str, manifest: Manifest, options: Grounding, command: str
 ) -> dict[str, Any]:
     left_out = (*SENTENCES, "draws", "seed", *(("registered",) if options.anchor is None else ()))
     given = {name: value for name, value in asdict(options).items() if name not in left_out and value not in (None, ())}
+    maps = "Attention" if isinstance(model, QueryModel) else f"Maps ({model.way})"
     return {
-        "title": f"Attention of {model.record.head} on the {options.split} split of {Path(data).resolve().name}",
+        "title": f"{maps} of {model.record.head} on the {options.split} split of {Path(data).resolve().name}",
         "classifier": run,
+        "maps": "attention" if isinstance(model, QueryModel) else model.way,
         "encoder": model.record.origin.get("encoder"),
         "data": data,
         "manifest_sha256": manifest.digest,

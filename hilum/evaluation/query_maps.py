@@ -83,7 +83,7 @@ def load_queries(source: str | Path) -> QueryModel:
         raise CheckpointError(
             f"its head ({record.head}) has no queries, so it cannot say where it looks",
             where=source,
-            fix="Train one with: hilum adapt classify --head glori",
+            fix="Use --maps cam, gradient or rollout, or train one with: hilum adapt classify --head glori",
         )
     if not isinstance(record, Record):
         record = Record(record.findings, policy=record.policy, origin=record.origin, head=record.head)

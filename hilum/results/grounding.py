@@ -1,6 +1,7 @@
 """The results of grounding as a page and as Markdown: every way of making a map side by side, and what each adds.
 
-Maps are of sentences or of a classifier's queries (`results["of"]`); the numbers are the same, the words are not.
+Maps are of sentences, of a classifier's queries, or of any head (`results["of"]`); the numbers are the same, the words
+are not.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ WAYS: Final = {
     "without_prior": "Without position prior",
     "with_prior": "With position prior",
     "prior_alone": "Position prior alone",
+    "rollout": "Attention rollout",
+    "gradient": "Attention by gradient",
+    "cam": "Grad-CAM",
     "query": "Query of the finding",
     "class_token": "Class token of the encoder",
     "centre": "Centre of the film",
@@ -29,6 +33,11 @@ HINTS: Final = {  # what a reader must know of the maps, and of their difference
         "A query has learned its finding from labels of whole films, never from a box. The class token looks at the "
         "same places whatever the finding, the centre at the same place on every film: a query has to beat both.",
         "Query minus class token is what the head has learned about places beyond the encoder's own attention.",
+    ),
+    "maps": (
+        "The head has learned its findings from labels of whole films, never from a box. The class token looks at the "
+        "same places whatever the finding, the centre at the same place on every film: a map has to beat both.",
+        "A map minus the centre is what it tells beyond where films are interesting on the whole.",
     ),
 }
 METRICS: Final = {
