@@ -5,8 +5,8 @@ negative among the positives (V01). Mid-ranks give both without forming a pair. 
 independent: with `patients` the placements are summed per patient first, which is Obuchowski's variance and equals
 DeLong's where every patient has one image.
 
-Sources: DeLong, DeLong and Clarke-Pearson 1988; Sun and Xu 2014, "Fast implementation of DeLong's algorithm" (mid-ranks,
-eq. 5-7); Obuchowski 1997, "Nonparametric analysis of clustered ROC curve data".
+Sources: DeLong, DeLong and Clarke-Pearson 1988; Sun and Xu 2014, "Fast implementation of DeLong's algorithm"
+(mid-ranks); Obuchowski 1997, "Nonparametric analysis of clustered ROC curve data".
 """
 
 from __future__ import annotations
@@ -126,4 +126,4 @@ class _Placements:
 def _per_patient(values: Floats, patient: NDArray[np.intp], count: int) -> tuple[Floats, NDArray[np.bool_]]:
     """(M, images) summed to (M, patients), and which patients have any."""
     sums = np.stack([np.bincount(patient, weights=row, minlength=count) for row in values])
-    return sums, np.bincount(patient, minlength=count) > 0
+    return sums.astype(np.float64, copy=False), np.bincount(patient, minlength=count) > 0

@@ -1,8 +1,9 @@
 """What a curve of metric against label fraction comes to: its area, and the labels needed to reach a value.
 
-Fractions are spaced by factors (1 %, 10 %, 100 %), so both numbers are taken over the logarithm of the fraction: between
-two measured fractions the metric is drawn as a straight line in log(fraction). The area is divided by the width of the
-range, so it is a weighted mean of the metric and has its unit. Two curves can be compared only over the same fractions.
+Fractions are spaced by factors (1 %, 10 %, 100 %), so both numbers are taken over the logarithm of the fraction:
+between two measured fractions the metric is drawn as a straight line in log(fraction). The area is divided by the width
+of the range, so it is a weighted mean of the metric and has its unit. Two curves can be compared only over the same
+fractions.
 
 Source: none to cite; the trapezium rule, and linear interpolation.
 """

@@ -31,7 +31,7 @@ from scipy.stats import rankdata
 
 from hilum.metrics.judged import judged, undefined_reason
 from hilum.metrics.ranking import auroc, average_precision
-from hilum.metrics.swaps import PooledOrder, pool, precision_gaps, ranking_gains, sign_gaps
+from hilum.metrics.swaps import PooledOrder, pool, precision_gaps, ranking_gaps, sign_gaps
 
 Floats = NDArray[np.float64]
 Metric = Literal["auroc", "auprc"]
@@ -106,36 +106,27 @@ def permutation_test(
     Raises:
         ValueError: shapes differ, labels are not 1, 0 or NaN, a judged score is NaN, or permutations < 1.
     """
-    label, one, two = (np.asarray(table, dtype=np.float64) for table in (labels, first, second))
-    if label.ndim == 1:
-        label, one, two = label[:, None], one[:, None], two[:, None]
-    ids, patient = np.unique(np.asarray(patients, dtype=str), return_inverse=True)
-    if not label.shape == one.shape == two.shape or label.shape[:1] != patient.shape:
-        raise ValueError(f"labels {label.shape} and scores {one.shape}, {two.shape} must agree, one row an image")
     _check(permutations)
     if metric not in ("auroc", "auprc"):
         raise ValueError(f"metric must be auroc or auprc, got {metric!r}")
+    label, one, two = (_columns(table) for table in (labels, first, second))
+    ids, patient = np.unique(np.asarray(patients, dtype=str), return_inverse=True)
+    if not label.shape == one.shape == two.shape or label.shape[:1] != patient.shape:
+        raise ValueError(f"labels {label.shape} and scores {one.shape}, {two.shape} must agree, one row an image")
     observed, orders, reasons = _observe(label, one, two, patient, metric, ranks)
-    defined = list(orders)
-    if not defined:
-        return Permuted(
-            metric, observed, (None,) * len(observed), None, None, permutations, seed, reasons, "no finding is defined"
-        )
-    if ids.size < 2:
-        mean = float(np.mean([observed[k] for k in defined]))  # type: ignore[arg-type]
-        reasons = tuple(reason or ONE_PATIENT for reason in reasons)
-        return Permuted(metric, observed, (None,) * len(observed), mean, None, permutations, seed, reasons, ONE_PATIENT)
-    if metric == "auroc":
-        gains = np.stack([ranking_gains(order, ids.size) for order in orders.values()])
-        gaps = sign_gaps(gains, permutations, seed)
-    else:
-        gaps = precision_gaps(list(orders.values()), ids.size, permutations, seed)
-    values = np.array([observed[k] for k in defined], dtype=np.float64)
+    values = np.array([observed[k] for k in orders], dtype=np.float64)
+    mean = float(values.mean()) if orders else None
     p: list[float | None] = [None] * len(observed)
-    for row, k in enumerate(defined):
-        p[k] = _p(values[row], gaps[row])
-    mean = float(values.mean())
-    return Permuted(metric, observed, tuple(p), mean, _p(mean, gaps.mean(axis=0)), permutations, seed, reasons)
+    reason, p_macro = "" if orders else "no finding is defined", None
+    if orders and ids.size < 2:
+        reason, reasons = ONE_PATIENT, tuple(reason or ONE_PATIENT for reason in reasons)
+    if mean is not None and not reason:
+        swapped = ranking_gaps if metric == "auroc" else precision_gaps
+        gaps = swapped(list(orders.values()), ids.size, permutations, seed)
+        p_macro = _p(mean, gaps.mean(axis=0))
+        for row, k in enumerate(orders):
+            p[k] = _p(values[row], gaps[row])
+    return Permuted(metric, observed, tuple(p), mean, p_macro, permutations, seed, reasons, reason)
 
 
 def permute_items(
@@ -172,7 +163,7 @@ def permute_items(
     share = 1 / np.bincount(category) / max(int(category.max(initial=-1)) + 1, 1)
     weighted = gap[known] * share[category]
     order = np.lexsort((weighted, category, patient))  # sums that do not depend on the order of rows
-    gains = np.bincount(patient[order], weights=weighted[order], minlength=ids.size)
+    gains = np.bincount(patient[order], weights=weighted[order], minlength=ids.size).astype(np.float64, copy=False)
     return _flip(gains, int(known.sum()), permutations, seed, ONE_PATIENT)
 
 
@@ -197,6 +188,12 @@ def permute_findings(
     gap = one - two
     gap = gap[~np.isnan(gap)]
     return _flip(gap / max(gap.size, 1), int(gap.size), permutations, seed, "one finding: nothing to swap against")
+
+
+def _columns(table: ArrayLike) -> Floats:
+    """(N,) or (N, K) as (N, K)."""
+    found = np.asarray(table, dtype=np.float64)
+    return found[:, None] if found.ndim == 1 else found
 
 
 def _observe(

@@ -148,7 +148,9 @@ class Resample:
         """Sums and numbers of values of each column (N, M) and patient -> (M, P) each."""
         known = ~np.isnan(columns)
         sums, counts = (
-            np.stack([np.bincount(self.patient, weights=column, minlength=self.count) for column in table.T])
+            np.array(
+                [np.bincount(self.patient, weights=column, minlength=self.count) for column in table.T], np.float64
+            )
             for table in (np.where(known, columns, 0.0), known.astype(np.float64))
         )
         return sums, counts

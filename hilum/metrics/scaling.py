@@ -1,8 +1,8 @@
 """Scaling of probabilities, fitted on validation: temperature (one number a finding) or Platt (two).
 
-Both act on the logit z of a probability and keep the order of scores: p' = sigmoid(slope * z + intercept), with slope > 0.
-Temperature scaling has no intercept and slope 1 / T; it can undo over-confidence but not a wrong base rate. Platt scaling
-does both. Each finding is fitted by itself, by Newton's method on the mean log-loss, which is convex in the two numbers.
+Both act on the logit z of a probability and keep the order of scores: p' = sigmoid(slope * z + intercept), slope > 0.
+Temperature scaling has no intercept and slope 1 / T; it can undo over-confidence but not a wrong base rate. Platt
+scaling does both. Each finding is fitted by itself, by Newton's method on the mean log-loss, which is convex.
 
 Platt's targets are drawn in from 0 and 1 to 1 / (N- + 2) and (N+ + 1) / (N+ + 2), so that a fit exists even where the
 scores separate the classes; temperature scaling has no such guard, and where no best temperature exists it says so.

@@ -1,8 +1,8 @@
 """How a metric differs between groups of films or people: a table, the largest gap, and whether it could be luck.
 
-Each group is judged by itself, with the draws of whole patients that all groups share. The gap is the best group's value
-minus the worst's. Its interval is the paired bootstrap of these two groups; having been chosen because they differ most,
-they would look different even if nothing were behind it, so the interval alone must not be read as a test.
+Each group is judged by itself, with the draws of whole patients that all groups share. The gap is the best group's
+value minus the worst's. Its interval is the paired bootstrap of these two groups; having been chosen because they
+differ most, they would look different even if nothing were behind it, so the interval must not be read as a test.
 
 The test is a permutation: group names are dealt out again at random and the largest gap is taken anew, which allows for
 the choice. Names are dealt among units with the finding and among units without, separately, so that every group keeps

@@ -23,6 +23,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from hilum.metrics.cores import on_all_cores
 from hilum.metrics.replicates import LANES
 
 Floats = NDArray[np.float64]
@@ -65,21 +66,10 @@ def swap_blocks(n_patients: int, permutations: int, seed: int) -> Iterator[NDArr
         yield swaps
 
 
-def ranking_gains(order: PooledOrder, n_patients: int) -> Floats:
-    """(P,) what each patient adds to AUROC(first) - AUROC(second) when left alone; swapped, he takes it away."""
-    sizes = np.diff(order.start)
-    new_tp = order.middle - order.start[:-1]
-    new_fp = sizes - new_tp
-    fp_above, tp_above = np.cumsum(new_fp) - new_fp, np.cumsum(new_tp) - new_tp
-    # twice the number of entries of the other class, of both models, that an entry forms a right pair with
-    below = 2 * (int(new_fp.sum()) - fp_above) - new_fp
-    above = 2 * tp_above + new_tp
-    group = np.repeat(np.arange(sizes.size), sizes)
-    is_positive = np.arange(order.patient.size) < order.middle[group]
-    right = np.where(is_positive, below[group], above[group])
-    signed = np.where(order.second == 1, -right, right)
-    gains = np.bincount(order.patient, weights=signed.astype(np.float64), minlength=n_patients)  # exact integers
-    return np.asarray(gains / (int(new_tp.sum()) * int(new_fp.sum())), dtype=np.float64)  # 4 x pairs of one model
+def ranking_gaps(orders: Sequence[PooledOrder], n_patients: int, permutations: int, seed: int) -> Floats:
+    """AUROC(first) - AUROC(second) of K findings in every permutation -> (K, permutations)."""
+    gains, pairs = zip(*(_gains(order, n_patients) for order in orders), strict=True)
+    return sign_gaps(np.stack(gains), permutations, seed) / np.array(pairs, dtype=np.float64)[:, None]
 
 
 def sign_gaps(gains: Floats, permutations: int, seed: int) -> Floats:
@@ -94,13 +84,34 @@ def sign_gaps(gains: Floats, permutations: int, seed: int) -> Floats:
 def precision_gaps(orders: Sequence[PooledOrder], n_patients: int, permutations: int, seed: int) -> Floats:
     """AUPRC(first) - AUPRC(second) of K findings in every permutation -> (K, permutations)."""
     found = np.empty((len(orders), permutations))
-    gap = np.empty(LANES)
     for block, swaps in enumerate(swap_blocks(n_patients, permutations, seed)):
         here = slice(block * LANES, min((block + 1) * LANES, permutations))
-        for row, order in enumerate(orders):
-            precision_block(swaps, order.patient, order.second, order.start, order.middle, gap)
-            found[row, here] = gap[: here.stop - here.start]
+
+        def walk(order: PooledOrder, swaps: NDArray[np.uint8] = swaps) -> Floats:
+            gap = np.empty(LANES)
+            precision_block(swaps, *order, gap)
+            return gap
+
+        found[:, here] = np.stack(on_all_cores(walk, orders))[:, : here.stop - here.start]
     return found
+
+
+def _gains(order: PooledOrder, n_patients: int) -> tuple[Floats, int]:
+    """What each patient adds to the difference when left alone (P,), in whole numbers, and the number to divide by."""
+    sizes = np.diff(order.start)
+    new_tp = order.middle - order.start[:-1]
+    new_fp = sizes - new_tp
+    fp_above, tp_above = np.cumsum(new_fp) - new_fp, np.cumsum(new_tp) - new_tp
+    # twice the number of entries of the other class, of both models, that an entry forms a right pair with
+    below = 2 * (int(new_fp.sum()) - fp_above) - new_fp
+    above = 2 * tp_above + new_tp
+    group = np.repeat(np.arange(sizes.size), sizes)
+    is_positive = np.arange(order.patient.size) < order.middle[group]
+    right = np.where(is_positive, below[group], above[group])
+    signed = np.where(order.second == 1, -right, right)
+    gains = np.bincount(order.patient, weights=signed.astype(np.float64), minlength=n_patients)
+    # pooled pairs = 4 x the pairs of one model, and twice and half cancel
+    return gains.astype(np.float64, copy=False), int(new_tp.sum()) * int(new_fp.sum())
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
