@@ -93,6 +93,7 @@ def read_masks(
     *,
     pairs: Pairs = "relative",
     size: tuple[int, int] = SIIM_SIZE,
+    every: bool = True,
 ) -> Masks:
     """Find the masks of a manifest's films.
 
@@ -104,6 +105,7 @@ def read_masks(
             None: the folder `masks` beside the manifest.
         pairs: how a table counts its runs.
         size: rows and columns of the masks in a table.
+        every: refuse a finding without any mask; otherwise only if no finding has one.
 
     Raises:
         ConfigError: nothing there, not of a known form, or no mask of a finding.
@@ -119,12 +121,19 @@ def read_masks(
     else:
         fix = "Give --masks: a folder of PNG, a COCO file, or a table with ImageId and EncodedPixels"
         raise ConfigError("no such file or folder of masks", where=source, fix=fix)
-    return _matched(manifest, tuple(findings), given, empty, source)
+    found = _matched(manifest, tuple(findings), given, empty)
+    poor = [name for name, column in zip(findings, found.stated.T, strict=True) if not (column == 1).any()]
+    if poor if every else len(poor) == len(findings):
+        names = sorted({name for _, name in given})
+        raise ConfigError(
+            f"no mask of {', '.join(poor)} for any of the {len(manifest)} films",
+            where=source,
+            fix=f"It has masks of: {', '.join(names[:20]) or 'nothing that matches an image_id'}",
+        )
+    return found
 
 
-def _matched(
-    manifest: Manifest, findings: tuple[str, ...], given: Mapping[Key, list[Piece]], empty: set[Key], source: Path
-) -> Masks:
+def _matched(manifest: Manifest, findings: tuple[str, ...], given: Mapping[Key, list[Piece]], empty: set[Key]) -> Masks:
     """What a source holds, film by film, joined with the labels."""
     pieces = []
     stated = np.full((len(manifest), len(findings)), np.nan, np.float32)
@@ -141,14 +150,6 @@ def _matched(
                 stated[row, k] = 1
             elif labels[row, k] == ABSENT or said_empty:
                 stated[row, k] = 0
-    for k, finding in enumerate(findings):
-        if not (stated[:, k] == 1).any():
-            names = sorted({name for _, name in given})
-            raise ConfigError(
-                f"no mask of {finding} for any of the {len(manifest)} films",
-                where=source,
-                fix=f"It has masks of: {', '.join(names[:20]) or 'nothing that matches an image_id'}",
-            )
     disputed = int(((stated == 1) & (labels == ABSENT)).sum())
     notes = (f"{disputed} masks belong to films whose label says absent: the mask counts.",) if disputed else ()
     return Masks(findings, tuple(pieces), stated, notes)
