@@ -1,8 +1,8 @@
 """The result tables of the five papers as recipes: data, split, protocol and published numbers of every cell.
 
-`TABLES` lists, under the name a user types, the function that returns the `hilum.tables.record.PaperTable`. What a table
-needs is said by `hilum.tables.check.missing`, it is filled by `hilum.tables.run.run_table`. Numbers are the papers'; those
-that cannot be right, or that nobody should chase, carry the reason. No torch is imported here.
+`TABLES` lists, under the name a user types, the function that returns the `hilum.tables.record.PaperTable`. What a
+table needs is said by `hilum.tables.check.missing`, it is filled by `hilum.tables.run.run_table`. Numbers are the
+papers'; those that cannot be right, or that nobody should chase, carry the reason. No torch is imported here.
 """
 
 from __future__ import annotations

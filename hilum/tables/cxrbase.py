@@ -1,8 +1,8 @@
 """The results of CXRBase: few-shot classification and localisation in two tables, screening in the text.
 
-Paper: https://arxiv.org/abs/2410.08861. Half of its sets are private, no split is released and the number of shots of table
-1 is not said, so these tables can be filled only in form; the protocol is `cxrbase-finetune`, MAE's where the paper is
-silent.
+Paper: https://arxiv.org/abs/2410.08861. Half of its sets are private, no split is released and the number of shots of
+table 1 is not said, so these tables can be filled only in form; the protocol is `cxrbase-finetune`, MAE's where the
+paper is silent.
 """
 
 from __future__ import annotations

@@ -20,14 +20,17 @@ MIMIC_RELEASE: Final = (
     File("mimic-cxr-jpg/2.0.0/mimic-cxr-2.0.0-metadata.csv.gz", "views and studies"),
 )
 PADCHEST_RELEASE: Final = (
-    File("padchest", "160,840 PNG, archives 0.zip to 54.zip"),
-    File("PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv", "labels"),
+    File("PadChest/images", "160,840 PNG, archives 0.zip to 54.zip"),
+    File("PadChest/PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv", "labels"),
 )
 AL14_RELEASE: Final = (
     File("CXR-AL14-2022/JPEGImages", "films"),
     File("CXR-AL14-2022/Annotations", "boxes, one VOC file a film"),
 )
-NIH_RELEASE: Final = (File("images", "112,120 PNG of 1024 px"), File("Data_Entry_2017_v2020.csv", "labels, patients"))
+NIH_RELEASE: Final = (
+    File("ChestX-ray14/images", "112,120 PNG of 1024 px"),
+    File("ChestX-ray14/Data_Entry_2017_v2020.csv", "labels, patients"),
+)
 
 
 def without(*absent: str) -> tuple[str, ...]:
@@ -106,7 +109,7 @@ LOCALISATION: Final = (
     DataSet(
         name="nih-boxes",
         title="ChestX-ray14, the 984 boxes",
-        release=(*NIH_RELEASE, File("BBox_List_2017.csv", "984 boxes of 880 films")),
+        release=(*NIH_RELEASE, File("ChestX-ray14/BBox_List_2017.csv", "984 boxes of 880 films")),
         split="7 : 1 : 2 at random by the authors, list not released; cut it by patient",
         findings=("Atelectasis", "Cardiomegaly", "Effusion", "Nodule", "Pneumonia", "Pneumothorax"),
         holds=("boxes",),
@@ -125,10 +128,10 @@ LOCALISATION: Final = (
         name="chestx-det",
         title="ChestX-Det, boxes",
         release=(
-            File("train_data/train", "3,025 PNG"),
-            File("test_data/test", "553 PNG"),
-            File("ChestX_Det_train.json", "boxes and outlines"),
-            File("ChestX_Det_test.json", "boxes and outlines"),
+            File("ChestX-Det/train_data/train", "3,025 PNG"),
+            File("ChestX-Det/test_data/test", "553 PNG"),
+            File("ChestX-Det/ChestX_Det_train.json", "boxes and outlines"),
+            File("ChestX-Det/ChestX_Det_test.json", "boxes and outlines"),
         ),
         split="official",
         findings=("Atelectasis", "Cardiomegaly", "Effusion", "Nodule", "Pneumothorax", "Consolidation", "Emphysema",
@@ -167,8 +170,6 @@ SCREENING: Final = (
         File("COVID-19_Radiography_Dataset/COVID.metadata.xlsx", "sources"),
         defects=("re-packages other collections, Cohen's among them",),
     ),
-    _covid(
-        "stonybrook", "COVID-19-NY-SBU", File("COVID-19-NY-SBU", "DICOM of 1,384 patients"), defects=(_ONE_CLASS,)
-    ),
+    _covid("stonybrook", "COVID-19-NY-SBU", File("COVID-19-NY-SBU", "DICOM of 1,384 patients"), defects=(_ONE_CLASS,)),
     _covid("ricord", "MIDRC-RICORD-1c", File("MIDRC-RICORD-1C", "DICOM and annotations"), defects=(_ONE_CLASS,)),
 )

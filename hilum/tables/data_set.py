@@ -1,4 +1,4 @@
-"""What one data set of a table must hold: files as released, what Hilum reads of it, its split and the split's defects."""
+"""What one data set of a table must hold: files as released, what Hilum reads of it, its split and its defects."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The data sets of the tables, each as the paper cuts it; the same release may stand here several times.
 
-File names are the owners'. Counts and defects of splits are facts about published lists (fact sheets of the five methods,
-sections 8 and 9); what is not said anywhere is said to be unknown.
+File names are the owners'. Counts and defects of splits are facts about published lists (fact sheets of the five
+methods, sections 8 and 9); what is not said anywhere is said to be unknown.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ CXR_LT_FORTY: Final = (
 )  # fmt: skip
 
 NIH_FILES: Final = (
-    File("images", "112,120 PNG of 1024 px (images_001.tar.gz to images_012.tar.gz)"),
-    File("Data_Entry_2017_v2020.csv", "labels, patients, views"),
+    File("ChestX-ray14/images", "112,120 PNG of 1024 px (images_001.tar.gz to images_012.tar.gz)"),
+    File("ChestX-ray14/Data_Entry_2017_v2020.csv", "labels, patients, views"),
 )
 CHEXPERT_FILES: Final = (
     File("CheXpert-v1.0-small/train", "JPEG of the training studies"),
@@ -48,13 +48,16 @@ MIMIC_LABELS: Final = (
     File("mimic-cxr-jpg/2.0.0/mimic-cxr-2.0.0-split.csv.gz", "the official split"),
 )
 RSNA_FILES: Final = (
-    File("stage_2_train_images", "26,684 DICOM"),
-    File("stage_2_test_images", "3,000 DICOM"),
-    File("stage_2_train_labels.csv", "boxes and Target of the training films"),
+    File("rsna-pneumonia-detection-challenge/stage_2_train_images", "26,684 DICOM"),
+    File("rsna-pneumonia-detection-challenge/stage_2_test_images", "3,000 DICOM"),
+    File("rsna-pneumonia-detection-challenge/stage_2_train_labels.csv", "boxes and Target of the training films"),
 )
 SIIM_FILES: Final = (
-    File("dicom-images-train", "12,047 DICOM"),
-    File("stage_2_train.csv", "12,954 run-length masks of 12,047 films; 624 films have several"),
+    File("siim-acr-pneumothorax-segmentation/dicom-images-train", "12,047 DICOM"),
+    File(
+        "siim-acr-pneumothorax-segmentation/stage_2_train.csv",
+        "12,954 run-length masks of 12,047 films; 624 films have several",
+    ),
 )
 MRM_LISTS: Final = "lists of RL4M/MRM-pytorch"
 
@@ -188,10 +191,10 @@ COVIDX: Final = DataSet(
     name="covidx-cxr-3a",
     title="COVIDx CXR-3A, three classes",
     release=(
-        File("train", "training PNG"),
-        File("test", "test PNG"),
-        File("train_COVIDx_CXR-3A.txt", "patient, file, class, source"),
-        File("test_COVIDx_CXR-3A.txt", "the official test list"),
+        File("COVIDx-CXR-3A/train", "training PNG"),
+        File("COVIDx-CXR-3A/test", "test PNG"),
+        File("COVIDx-CXR-3A/train_COVIDx_CXR-3A.txt", "patient, file, class, source"),
+        File("COVIDx-CXR-3A/test_COVIDx_CXR-3A.txt", "the official test list"),
     ),
     split="official test list; the training list cut 80 : 20, seed 0 (the paper says 80 : 10 : 10)",
     findings=("COVID19", "Pneumonia", "NoFinding"),
@@ -238,8 +241,8 @@ JSRT: Final = DataSet(
     name="jsrt",
     title="JSRT lung nodules",
     release=(
-        File("All247images", "247 raw 2048 x 2048 films, JPCLN (nodule) and JPCNN (none)"),
-        File("Clinical_Information/CLNDAT_EN.txt", "nodules"),
+        File("JSRT/All247images", "247 raw 2048 x 2048 films, JPCLN (nodule) and JPCNN (none)"),
+        File("JSRT/Clinical_Information/CLNDAT_EN.txt", "nodules"),
     ),
     split="70 : 10 : 20 by the authors, list not released",
     findings=("Nodule",),
@@ -249,7 +252,7 @@ JSRT: Final = DataSet(
 PLCO: Final = DataSet(
     name="plco",
     title="PLCO, chest films with follow-up",
-    release=(File("plco", "films and follow-up as the cancer data access system delivers them for a project"),),
+    release=(File("PLCO", "films and follow-up as the cancer data access system delivers them for a project"),),
     split="133,543 : 19,099 : 38,058 films by the authors, list not released",
     findings=("CardiovascularDeath", "Death"),
     endpoints=("Death",),

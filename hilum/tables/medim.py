@@ -1,7 +1,7 @@
 """The result tables of MedIM: linear probes, segmentation, retrieval, and what its two masks are worth.
 
-Paper: https://doi.org/10.1007/978-3-031-43907-0_2 (MedIM, MICCAI 2023). What it leaves out is from YtongXie/MedIM, commit
-825599e.
+Paper: https://doi.org/10.1007/978-3-031-43907-0_2 (MedIM, MICCAI 2023). What it leaves out is from YtongXie/MedIM,
+commit 825599e.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def covidx(share: float) -> Choice:
 
 def siim(share: float) -> Choice:
     """Encoder and decoder fine-tuned."""
-    return Choice("segment", "siim-pneumothorax-medim", "medim-siim", _shared(share), "dice")
+    return Choice("segment", "siim-pneumothorax-medim", "medim-siim", {"fraction": share}, "dice")
 
 
 def _pretrain(_: str, method: str) -> str:

@@ -1,7 +1,7 @@
 """The result tables of MRM: fine-tuning with 1, 10 and 100 % of the labels, and what its parts are worth.
 
-Paper: https://arxiv.org/abs/2301.13155 (Masked Record Modeling, ICLR 2023). Rates and steps of each data set and share of
-the labels are those of RL4M/MRM-pytorch, commit 3730ba4; the paper only says which rates it searched.
+Paper: https://arxiv.org/abs/2301.13155 (Masked Record Modeling, ICLR 2023). Rates and steps of each data set and share
+of the labels are those of RL4M/MRM-pytorch, commit 3730ba4; the paper only says which rates it searched.
 """
 
 from __future__ import annotations
@@ -48,6 +48,11 @@ def budget(share: float, rate: float, steps: int, warmup: int) -> Mapping[str, A
     }
 
 
+def mask_budget(share: float, rate: float, steps: int, warmup: int) -> Mapping[str, Any]:
+    """The same for segmentation, which counts its warm-up in steps."""
+    return {"fraction": share, "lr": rate, "steps": steps, "warmup_steps": warmup}
+
+
 def _recipe(part: str) -> str:
     return f"python recipes/mrm.py --data MIMIC --out RUN --init mae_pretrain_vit_base.pth --part {part}"
 
@@ -60,8 +65,7 @@ def table_1() -> PaperTable:
     ]
     for name, share in list(SHARES.items())[1:]:
         steps, warmup = SIIM_STEPS[share]
-        values = budget(share, 2e-5, steps, warmup)
-        choice = Choice("segment", "siim-pneumothorax", "mrm-siim", values, "dice")
+        choice = Choice("segment", "siim-pneumothorax", "mrm-siim", mask_budget(share, 2e-5, steps, warmup), "dice")
         columns.append(Column(f"SIIM {name}", "SIIM, Dice", choice))
     flags = {
         ("*", "MGCA", "SIIM 10 %"): COPIED_SIIM,
@@ -82,7 +86,9 @@ def table_1() -> PaperTable:
         source=f"{SOURCE}, table 1",
         columns=tuple(columns),
         settings=(Setting(""),),
-        rows=read_rows("mrm-table-1", keys, flags, pretrain=lambda _, method: _recipe("whole") if method == "MRM" else ""),
+        rows=read_rows(
+            "mrm-table-1", keys, flags, pretrain=lambda _, method: _recipe("whole") if method == "MRM" else ""
+        ),
         seeds=THREE_RUNS,
         notes=(
             "RSNA's and CheXpert's loaders were not released, only their rates and steps.",

@@ -31,7 +31,7 @@ def parse_cell(text: str, flag: str | None = None) -> Published:
     if found is None:
         raise ValueError(f"not a published number: {text!r}")
     value, spread, low, high = (None if part is None else float(part) for part in found.groups())
-    return Published(value, low, high, spread, flag)
+    return Published(value, low, high, spread, flag, text.replace("±", " ± ").replace("-", "–"))
 
 
 def read_rows(
@@ -47,7 +47,7 @@ def read_rows(
         name: of the file, without `.csv`.
         columns: keys of the columns, which must be the file's.
         flags: reasons by setting, method and column.
-        encoder: (setting, method) -> the name under which a user gives the encoder; default the method in small letters.
+        encoder: (setting, method) -> the name under which a user gives the encoder; default the method's short name.
         pretrain: (setting, method) -> the command that makes it.
     """
     with (FOLDER / f"{name}.csv").open(newline="", encoding="utf-8") as file:

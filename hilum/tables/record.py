@@ -1,8 +1,9 @@
 """What one result table of a paper is: rows of encoders, columns of measures, and how each cell comes about.
 
-A cell is decided by its column and by the *setting* of its row (labels at 1 %, a linear probe, a data set): both may say
-task, data, protocol and measure, and the setting has the last word. `PaperTable.job` puts them together; cells with equal
-jobs share one run. Published numbers stand beside, each with a flag where it cannot be right or should not be chased.
+A cell is decided by its column and by the *setting* of its row (labels at 1 %, a linear probe, a data set): both may
+say task, data, protocol and measure, and the setting has the last word. `PaperTable.cell` puts them together; cells
+with equal jobs share one run. Published numbers stand beside, each with a flag where it cannot be right or should not
+be chased.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ class Job:
     @property
     def name(self) -> str:
         """A folder name: data, preset or task, and a digest of all that decides the job."""
-        decided = json.dumps([self.task, self.data, self.preset, self.options, self.judged], sort_keys=True, default=list)
+        decided = json.dumps(
+            [self.task, self.data, self.preset, self.options, self.judged], sort_keys=True, default=list
+        )
         return f"{self.data}-{self.preset or self.task}-{hashlib.sha256(decided.encode()).hexdigest()[:8]}"
 
 
@@ -76,13 +79,7 @@ class Published:
     high: float | None = None
     spread: float | None = None  # standard deviation over runs
     flag: str | None = None  # why it cannot be right, or should not be chased
-
-    def text(self) -> str:
-        """As printed: `88.5 ± 0.7`, `0.830 (0.826 to 0.834)`, or a dash."""
-        if self.value is None:
-            return "–"
-        near = "" if self.low is None else f" ({self.low:g} to {self.high:g})"
-        return f"{self.value:g}{near}" + ("" if self.spread is None else f" ± {self.spread:g}")
+    printed: str = "–"  # with the digits it is printed with
 
 
 @dataclass(frozen=True)
