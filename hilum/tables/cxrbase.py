@@ -81,7 +81,7 @@ def table_2() -> PaperTable:
     settings = tuple(
         Setting(
             head,
-            Choice("detect", data, "cxrbase-boxes", {"shots": SHOTS}),
+            Choice("detect", data, "cxrbase-50-shot"),
             job=not DATA_SETS[data].private,
         )
         for head, data in BOXES.items()

@@ -43,10 +43,6 @@ MIMIC_FILES: Final = (
     File("mimic-cxr-jpg/2.0.0/files", "377,110 JPEG"),
     File("mimic-cxr-jpg/2.0.0/mimic-cxr-2.0.0-metadata.csv.gz", "views and studies"),
 )
-MIMIC_LABELS: Final = (
-    File("mimic-cxr-jpg/2.0.0/mimic-cxr-2.0.0-chexpert.csv.gz", "labels read from the reports"),
-    File("mimic-cxr-jpg/2.0.0/mimic-cxr-2.0.0-split.csv.gz", "the official split"),
-)
 RSNA_FILES: Final = (
     File("rsna-pneumonia-detection-challenge/stage_2_train_images", "26,684 DICOM"),
     File("rsna-pneumonia-detection-challenge/stage_2_test_images", "3,000 DICOM"),

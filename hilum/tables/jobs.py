@@ -25,7 +25,7 @@ MINIATURE: Final[dict[str, dict[str, Any]]] = {
     "classify": {"epochs": 1, "batch_size": 16, "precision": "fp32"},
     "survive": {"epochs": 2, "horizon": 1825.0},
     "segment": {"steps": 2, "warmup_steps": 1, "evaluate_every": 2, "batch_size": 4, "size": 64, "precision": "fp32"},
-    "detect": {"steps": 2, "warmup_steps": 1, "evaluate_every": 2, "batch_size": 4, "size": 64, "precision": "fp32"},
+    "detect": {"steps": 2, "shots": 2, "batch_size": 4, "size": 64, "precision": "fp32"},
 }
 STEPS: Final = 2
 LEAST_FRACTION: Final = 0.5  # of a miniature's few patients, so that both classes are among them

@@ -6,7 +6,7 @@ Command: python recipes/tables/maco.py table-1 --data ROOT --out RUN --encoders 
     first say what is missing: python recipes/tables/maco.py table-1 --data ROOT --dry-run
     and try it on stand-ins of the data: python recipes/tables/maco.py table-1 --out RUN --miniature
 Hardware: as MRM's, whose scripts it shares; grounding takes minutes on any GPU.
-Hours: about 6 on one H200 for table 1 and 5 for table 3, one encoder and one seed, computed at a quarter of its bf16 rate,
+Hours: about 6 on one H200 for table 1 and 5 for table 3, one encoder and seed, computed at a quarter of its bf16 rate,
     not measured: 53 million films at 224 px of 0.1 TFLOP, and 1.3 million at 512 px with UPerNet of 3.4 TFLOP.
 Expect: the numbers beside ours on the page; the rows of MaCo in table 2 are corrupt in print.
 """
