@@ -11,7 +11,18 @@ import pytest
 from PIL import Image
 from skimage.feature import hog
 
-from hilum.baselines import BASELINES, Baseline, Labelled, fit_baseline, hog_features, metadata_features
+from hilum.baselines import (
+    BASELINES,
+    Baseline,
+    Labelled,
+    _regression,
+    _rotated,
+    _span,
+    fit_baseline,
+    hog_features,
+    metadata_features,
+    sites_of,
+)
 from hilum.errors import ConfigError
 from hilum.metrics.bootstrap import bootstrap
 from hilum.metrics.ranking import auroc
@@ -40,23 +51,68 @@ def test_each_baseline_finds_what_it_can_see() -> None:
     assert auroc(test.labels[:, 0], found["metadata"][:, 0]) < 0.75
 
 
-def test_metadata_is_mean_grey_aspect_and_view() -> None:
+def test_metadata_is_mean_grey_shape_size_view_and_site() -> None:
     films = [np.full((20, 30), 51, np.uint8), np.full((30, 30), 255, np.uint8), np.zeros((10, 20), np.uint8)]
     table = pd.DataFrame(
-        {"view_position": ["PA", None, "LATERAL"], "orig_width": [2000, np.nan, 100], "orig_height": [1000, 5, 400]}
+        {
+            "view_position": ["PA", None, "LATERAL"],
+            "orig_width": [2000, np.nan, 100],
+            "orig_height": [1000, 5, 400],
+            "site": ["B", "", "A"],
+        }
     )
-    expected = [[0.2, 2, 1, 0, 0, 0], [1, 1, 0, 0, 0, 0], [0, 0.25, 0, 0, 1, 0]]
-    np.testing.assert_allclose(metadata_features(iter(films), table), expected)
-    np.testing.assert_allclose(metadata_features(films, pd.DataFrame(index=range(3)))[:, 1], [1.5, 1, 2])
+    assert sites_of(table) == ("A", "B")
+    expected = [
+        [0.2, 2, 2, 1, 1, 0, 0, 0, 0, 1],
+        [1, 1, 0.03, 0.03, 0, 0, 0, 0, 0, 0],
+        [0, 0.25, 0.1, 0.4, 0, 0, 1, 0, 1, 0],
+    ]
+    np.testing.assert_allclose(metadata_features(iter(films), table, sites_of(table)), expected)
+    plain = metadata_features(films, pd.DataFrame(index=range(3)))
+    np.testing.assert_allclose(plain[:, 1:4], [[1.5, 0.03, 0.02], [1, 0.03, 0.03], [2, 0.02, 0.01]])
+
+
+def test_a_baseline_can_read_the_site() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, (60, 1)).astype(float)
+    films = [np.full((8, 8), 9, np.uint8)] * 60
+    table = pd.DataFrame({"site": np.where(labels[:, 0] == 1, "ward", "clinic")})
+    fitted = fit_baseline("metadata", Labelled(films, table, labels))
+    assert fitted.sites == ("clinic", "ward")
+    assert auroc(labels[:, 0], fitted.score(films, table)[:, 0]) == 1.0
+    elsewhere = fitted.score(films[:2], pd.DataFrame({"site": ["abroad", None]}))
+    assert elsewhere[0] == elsewhere[1]
 
 
 def test_hog_squeezes_and_does_not_see_a_change_of_contrast() -> None:
     film = striped(1, 0).films[0]
     small = np.asarray(Image.fromarray(film).resize((128, 128), Image.Resampling.BOX))
     (found,) = hog_features([film], pd.DataFrame(index=[0]))
-    np.testing.assert_array_equal(found, hog(small, pixels_per_cell=(8, 8), cells_per_block=(2, 2)))
+    np.testing.assert_allclose(found, hog(small, pixels_per_cell=(8, 8), cells_per_block=(2, 2)), atol=1e-6)
     (half,) = hog_features([(film // 2).astype(np.uint8)], pd.DataFrame(index=[0]))
     assert np.abs(half - found).mean() < 0.01
+
+
+def test_fitting_in_the_span_of_the_films_is_the_same_regression() -> None:
+    rng = np.random.default_rng(1)
+    features, new = rng.normal(size=(30, 80)), rng.normal(size=(9, 80))
+    labels = (features[:, 0] + rng.normal(size=30) > 0).astype(float)
+    basis = _span(features)
+    assert basis is not None
+    assert _span(features.T) is None
+    plain, turned = _regression(features, labels, 0.1), _regression(_rotated(features, basis), labels, 0.1)
+    near = plain.predict_proba(new), turned.predict_proba(_rotated(new, basis))
+    np.testing.assert_allclose(*near, atol=1e-4)
+
+
+def test_scores_do_not_depend_on_blocks_of_films(monkeypatch: pytest.MonkeyPatch) -> None:
+    train = striped(20, 0)
+    fitted = fit_baseline("hog", train)
+    whole = fitted.score(train.films, train.table)
+    monkeypatch.setattr("hilum.baselines.BLOCK", 7)
+    np.testing.assert_allclose(fitted.score(iter(train.films), train.table), whole, atol=1e-12)
+    with pytest.raises(ValueError, match="more films than the 19 rows"):
+        fitted.score(train.films, train.table[:19])
 
 
 def test_blank_labels_are_skipped_per_finding() -> None:

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from hilum.lookup import unknown_name
-from hilum.metrics.bootstrap import AT_THRESHOLD, RANKING, Bootstrap, bootstrap
-from hilum.metrics.calibration import brier, expected_calibration_error
+from hilum.metrics.bootstrap import AT_THRESHOLD, CALIBRATION, RANKING, Bootstrap, bootstrap
+from hilum.metrics.delong import delong
 from hilum.metrics.estimate import Estimate
+from hilum.metrics.net_benefit import decision_curve
+from hilum.metrics.prevalence import CUTS
 from hilum.results.cohort import cohort
+from hilum.results.long_tail import long_tail_results
+from hilum.results.notes import draws_note
 from hilum.results.predictions import Predictions, check_predictions
+from hilum.results.subgroups import subgroup_results
+
+Floats = NDArray[np.float64]
 
 # where the operating point stands in the results -> its name in the bootstrap
 OPERATING_POINTS: Final = {"at_validation_threshold": "validation", "at_0.5": "0.5"}
+ACTED_AT: Final = (0.05, 0.1, 0.2, 0.5)  # risks at which net benefit is told
 PACKAGES: Final = ("hilum", "torch", "numpy", "numba", "pandas", "scikit-learn")
 
 
@@ -31,6 +40,9 @@ def classification_results(
     seed: int = 0,
     confidence: float = 0.95,
     context: Mapping[str, Any],
+    task: str = "classification",
+    cuts: Sequence[float] = CUTS,
+    in_depth: bool = False,
 ) -> dict[str, Any]:
     """Judge predictions with a patient-level bootstrap.
 
@@ -44,13 +56,17 @@ def classification_results(
         confidence: coverage of the intervals, in (0, 1).
         context: how the predictions were made (title, command, encoder, data, origin of the thresholds, ...);
             any JSON-like values, shown on the page in this order.
+        task: "classification", or "zero-shot" where no label was used.
+        cuts: rising shares that part rare from common findings.
+        in_depth: also net benefit with intervals and AUROC by subgroup, which take a few seconds.
 
     Returns:
-        Plain JSON values without NaN: `findings` (name -> counts, prevalence, threshold, `auroc`, `auprc`,
-        `at_validation_threshold` and `at_0.5` with `f1`, `accuracy`, `sensitivity`, `specificity`, and
-        `brier`, `ece`), `macro` (the same metrics), `undefined` (findings that cannot be judged, with counts
-        and reason), `unscored`, `cohort`, `bootstrap`, `versions`, `context`. A caller may add `notes` (list
-        of sentences), `comparisons` (list of `compare(...)`) and `baselines` (`against_baselines(...)`).
+        Plain JSON values without NaN: `findings` (name -> counts, prevalence, threshold, `auroc`, `auprc`, `brier`,
+        `ece`, `at_validation_threshold` and `at_0.5` with `f1`, `accuracy`, `sensitivity`, `specificity`, and `delong`,
+        the interval of DeLong), `macro` (the same metrics), `long_tail`, `undefined` (findings that cannot be judged,
+        with counts and reason), `unscored`, `cohort`, `bootstrap`, `versions`, `notes`, `context`; in depth also
+        `net_benefit` of each finding and `subgroups`. A caller may add `notes`, `comparisons` (list of `compare(...)`)
+        and `baselines` (`against_baselines(...)`).
 
     Raises:
         UserError: the table is not a table of predictions (see `check_predictions`).
@@ -74,8 +90,12 @@ def classification_results(
         confidence=confidence,
     )
     findings = {name: _finding(judged, table, k, thresholds.get(name)) for k, name in enumerate(table.findings)}
+    resampling: dict[str, Any] = {"draws": draws, "seed": seed, "confidence": confidence}
+    if in_depth:
+        for k, name in enumerate(table.findings):
+            findings[name]["net_benefit"] = _worth(table, k, draws, seed)
     return {
-        "task": "classification",
+        "task": task,
         "findings": findings,
         "macro": {
             "findings": [name for name, row in findings.items() if not row["reason"]],
@@ -88,7 +108,10 @@ def classification_results(
         ],
         "unscored": list(table.unscored),
         "cohort": cohort(table),
-        "bootstrap": {"unit": "patient", "draws": draws, "seed": seed, "confidence": confidence},
+        "long_tail": long_tail_results(judged, cuts),
+        "subgroups": subgroup_results(table, permutations=max(draws, 1), **resampling) if in_depth else None,
+        "bootstrap": {"unit": "patient", **resampling},
+        "notes": draws_note(draws),
         "versions": software_versions(),
         "context": plain(context),
     }
@@ -134,14 +157,28 @@ def _finding(judged: Bootstrap, table: Predictions, k: int, threshold: float | N
         "reason": judged.reasons[k],
         "threshold": None if threshold is None else float(threshold),
         **_metrics(lambda metric: judged.estimate(metric, name)),
-        "brier": brier(label, score),
-        "ece": expected_calibration_error(label, score),
+        "delong": _delong(label, score, table.patients, judged.confidence),
     }
+
+
+def _delong(label: Floats, score: Floats, patients: NDArray[np.str_], confidence: float) -> dict[str, Any]:
+    """DeLong's interval of AUROC, with the films of a patient as one cluster."""
+    found = delong(label, score, patients, confidence=confidence)
+    return {"low": found.low, "high": found.high, "reason": found.reason}
+
+
+def _worth(table: Predictions, k: int, draws: int, seed: int) -> list[dict[str, Any]]:
+    """Net benefit of acting on the score at several risks, and what it adds to acting on every film."""
+    curve = decision_curve(table.labels[:, k], table.scores[:, k], table.patients, ACTED_AT, draws=draws, seed=seed)
+    return [
+        {"threshold": threshold, **model.to_json(), "over_everyone": gap.to_json()}
+        for threshold, model, gap in zip(curve.thresholds, curve.model, curve.over_everyone, strict=True)
+    ]
 
 
 def _metrics(estimate: Callable[[str], Estimate]) -> dict[str, Any]:
     """All metrics of one finding, or of the macro value, nested as they stand in the results."""
-    found: dict[str, Any] = {metric: estimate(metric).to_json() for metric in RANKING}
+    found: dict[str, Any] = {metric: estimate(metric).to_json() for metric in (*RANKING, *CALIBRATION)}
     for place, point in OPERATING_POINTS.items():
         found[place] = {metric: estimate(f"{metric}@{point}").to_json() for metric in AT_THRESHOLD}
     return found

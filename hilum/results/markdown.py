@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
-from hilum.results.page import METRIC_NAMES, as_text, number, percent, said
+from hilum.results.page import METRIC_NAMES, as_text, number, p_text, percent, said, widest_gaps
+
+SHOWN: Final = ("auroc", "auprc", "brier", "ece")
 
 
 def markdown(results: Mapping[str, Any]) -> str:
@@ -17,6 +19,7 @@ def markdown(results: Mapping[str, Any]) -> str:
         f"patient-level bootstrap draws, seed {boot['seed']}.",
         "## Ranking",
         _ranking(results),
+        _long_tail(results["long_tail"]),
         "## At a threshold",
         _operating(results),
     ]
@@ -28,6 +31,8 @@ def markdown(results: Mapping[str, Any]) -> str:
         parts += [f"## Against the baseline {name}", entry["note"], _baseline(entry)]
     for entry in results.get("comparisons", []):
         parts += [f"## {entry['first']} against {entry['second']}", _comparison(entry)]
+    if results["subgroups"]:
+        parts += ["## Subgroups", _subgroups(results["subgroups"])]
     parts += ["## Cohort", _cohort(results["cohort"]), "## How it was made", _made(results)]
     if results.get("notes"):
         parts += ["## Notes", "\n".join(f"- {note}" for note in results["notes"])]
@@ -50,17 +55,41 @@ def _ranking(results: Mapping[str, Any]) -> str:
             percent(row["prevalence"]),
             said(row["auroc"]),
             said(row["auprc"]),
-            number(row["brier"]),
-            number(row["ece"]),
+            said(row["brier"]),
+            said(row["ece"]),
         ]
         for name, row in results["findings"].items()
     ]
     macro = results["macro"]
-    rows.append(
-        [f"**Macro** ({len(macro['findings'])})", *[""] * 4, said(macro["auroc"]), said(macro["auprc"]), "", ""]
-    )
+    rows.append([f"**Macro** ({len(macro['findings'])})", *[""] * 4, *map(said, (macro[name] for name in SHOWN))])
     head = ("Finding", "Images", "Patients", "Positive", "Prevalence", "AUROC", "AUPRC", "Brier", "ECE")
     return table(head, rows)
+
+
+def _long_tail(entry: Mapping[str, Any]) -> str:
+    """By prevalence; nothing where all findings are in one bin."""
+    bins = [one for one in entry["bins"] if one["findings"]]
+    if len(bins) < 2:
+        return ""
+    rows = [[one["name"], ", ".join(one["findings"]), said(one["auroc"]), said(one["auprc"])] for one in bins]
+    return "### By prevalence\n\n" + table(("Prevalence", "Findings", "AUROC", "AUPRC"), rows)
+
+
+def _subgroups(entry: Mapping[str, Any]) -> str:
+    """The largest gap of each attribute."""
+    rows = [
+        [
+            *(name, finding, _level(row, "best"), _level(row, "worst")),
+            *(said(row["gap"], signed=True), p_text(row["gap"]["p"]), p_text(row["holm"])),
+        ]
+        for name, (finding, row) in widest_gaps(entry).items()
+    ]
+    told = f"The largest gap in AUROC of each attribute; p from {entry['permutations']:,} permutations."
+    return f"{told}\n\n" + table(("Attribute", "Finding", "Best", "Worst", "Gap", "p", "Holm"), rows)
+
+
+def _level(row: Mapping[str, Any], which: str) -> str:
+    return f"{row[which]} {number(row['levels'][row[which]]['value'])}"
 
 
 def _operating(results: Mapping[str, Any]) -> str:
@@ -83,7 +112,7 @@ def _undefined(results: Mapping[str, Any]) -> str:
 
 def _baseline(entry: Mapping[str, Any]) -> str:
     rows = [
-        [name, said(row["auroc"]), said(row["difference"], signed=True), number(row["difference"]["p"])]
+        [name, said(row["auroc"]), said(row["difference"], signed=True), p_text(row["difference"]["p"])]
         for name, row in [*entry["findings"].items(), ("**Macro**", entry["macro"])]
     ]
     return table(("Finding", "AUROC of the baseline", "Model − baseline", "p"), rows)
@@ -97,7 +126,7 @@ def _comparison(entry: Mapping[str, Any]) -> str:
             said(row["first"]),
             said(row["second"]),
             said(row["difference"], signed=True),
-            number(row["difference"]["p"]),
+            p_text(row["difference"]["p"]),
         ]
         for metric in ("auroc", "auprc")
         for name, row in [*entry[metric]["findings"].items(), ("**Macro**", entry[metric]["macro"])]

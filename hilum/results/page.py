@@ -11,6 +11,7 @@ import jinja2
 import pandas as pd
 
 from hilum.metrics.estimate import interval_text
+from hilum.results.decision_panel import decision_panel
 from hilum.results.panels import Panel, calibration_panel, forest, precision_recall_panel, roc_panel
 from hilum.results.predictions import check_predictions
 
@@ -19,7 +20,9 @@ PANELS: Final = {  # heading -> how its panel is drawn
     "ROC": roc_panel,
     "Precision and recall": precision_recall_panel,
     "Calibration": calibration_panel,
+    "Net benefit": decision_panel,
 }
+FOLDED: Final = 8  # more findings than these, and tables by finding are folded away
 METRIC_NAMES: Final = {
     "auroc": "AUROC",
     "auprc": "AUPRC",
@@ -61,11 +64,24 @@ def page(results: Mapping[str, Any], predictions: pd.DataFrame) -> str:
             curves=curves,
             forest=forest(results["findings"], results["macro"]),
             metric_names=METRIC_NAMES,
+            calibration=results["context"].get("calibration"),
+            folded=len(results["findings"]) > FOLDED,
+            gaps=widest_gaps(results["subgroups"]),
             notes=results.get("notes", []),
             comparisons=results.get("comparisons", []),
             baselines=results.get("baselines", {}),
         )
     )
+
+
+def widest_gaps(subgroups: Mapping[str, Any] | None) -> dict[str, tuple[str, Mapping[str, Any]]]:
+    """Attribute -> (finding, its row) with the largest gap, of those attributes that have one."""
+    found: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    for name, entry in (subgroups or {"attributes": {}})["attributes"].items():
+        rows = [pair for pair in entry["findings"].items() if pair[1]["gap"]["value"] is not None]
+        if rows:
+            found[name] = max(rows, key=lambda pair: pair[1]["gap"]["value"])
+    return found
 
 
 def environment() -> jinja2.Environment:

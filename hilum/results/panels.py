@@ -134,7 +134,7 @@ def calibration_panel(finding: str, labels: Floats, scores: Floats, entry: Mappi
         Mark(*_place(x, y, limit), "bin", f"{n} films: mean score {x:.3f}, observed {y:.3f}")
         for x, y, n in zip(curve.mean_score, curve.observed, curve.films, strict=True)
     ]
-    caption = f"ECE {entry['ece']:.3f} · Brier {entry['brier']:.3f}"
+    caption = f"ECE {entry['ece']['value']:.3f} · Brier {entry['brier']['value']:.3f}"
     ends = np.array([0.0, limit])
     axes = ("mean score", "observed share")
     return _panel(finding, "calibration", caption, axes, curve[:2], (ends, ends), marks, limit)

@@ -11,8 +11,8 @@ from hilum.results.panels import LEFT, SIDE, TOP, calibration_panel, forest, pre
 ENTRY = {
     "threshold": 0.3,
     "prevalence": 0.25,
-    "ece": 0.1,
-    "brier": 0.2,
+    "ece": {"value": 0.1},
+    "brier": {"value": 0.2},
     "auroc": {"value": 0.8, "low": 0.7, "high": 0.9},
     "auprc": {"value": 0.6, "low": None, "high": None},
 }

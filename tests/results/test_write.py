@@ -23,10 +23,11 @@ def full(table: pd.DataFrame) -> dict:
         table,
         thresholds=THRESHOLDS,
         draws=50,
+        in_depth=True,
         context={"title": "A <test> & more", "command": "hilum evaluate RUN", "encoder": "vit_tiny_patch16"},
     )
     scores = table[[name for name in table.columns if name.startswith("score.")]].to_numpy()
-    results["notes"] = ["Synthetic films | not medicine."]
+    results["notes"] += ["Synthetic films | not medicine."]
     results["baselines"] = against_baselines(table, {"hog": np.full_like(scores, 0.2)}, draws=50)
     results["comparisons"] = [compare("pretrained", table, "random", table, draws=50)]
     return results
@@ -81,7 +82,7 @@ def test_the_page_is_well_formed_and_loads_nothing(written: dict[str, Path]) -> 
 def test_the_page_shows_curves_intervals_cohort_and_how_it_was_made(written: dict[str, Path]) -> None:
     page = written["html"].read_text(encoding="utf-8")
     results = json.loads(written["json"].read_text(encoding="utf-8"))
-    assert page.count("<figure>") == 3 * 2  # three plots of each of two defined findings
+    assert page.count("<figure>") == 4 * 2  # four plots of each of two defined findings
     auroc = results["findings"]["Effusion"]["auroc"]
     assert f"{auroc['value']:.3f} [{auroc['low']:.3f}, {auroc['high']:.3f}]" in page
     for words in (
@@ -92,7 +93,11 @@ def test_the_page_shows_curves_intervals_cohort_and_how_it_was_made(written: dic
         "vit_tiny_patch16",
         "50 draws of whole patients, seed 0",
         "pretrained against random",
-        "<h3>hog</h3>",
+        "<summary>hog by finding</summary>",
+        "By prevalence on these films",
+        "Net benefit with intervals",
+        "<summary>View</summary>",
+        "ONLY 50 BOOTSTRAP DRAWS",
         "Synthetic films",
         f"numpy {np.__version__}",
     ):
@@ -132,7 +137,7 @@ def test_one_finding_and_bare_columns_make_a_page_too(tmp_path: Path) -> None:
     table = predictions()[["image_id", "patient_id", "label.Mass", "score.Mass"]]
     results = classification_results(table, thresholds={}, draws=0, context={})
     page = write_results(tmp_path, results, table)["html"].read_text(encoding="utf-8")
-    assert page.count("<figure>") == 3
+    assert page.count("<figure>") == 4
     assert "<h1>Results</h1>" in page
     assert "[–, –]" in page
 
