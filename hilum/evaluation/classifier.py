@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hilum.checkpoint import CONFIG, WEIGHTS, load_checkpoint, read_config, save_checkpoint
@@ -20,6 +22,8 @@ from hilum.encoder import Pool, pool_tokens
 from hilum.errors import CheckpointError, ConfigError
 from hilum.evaluation.card import classifier_card
 from hilum.heads import HEADS
+from hilum.heads.calibrate import calibrated
+from hilum.heads.choose import ThresholdRule
 from hilum.heads.glori import GLoRIHead
 from hilum.heads.taps import Taps, taps_of
 from hilum.labels import Targets
@@ -51,7 +55,12 @@ class Record:
     second_round: str = "none"  # whether validation films were learned from too, after they had chosen
     fc_norm: bool = False  # MAE's fine-tuning: no final norm in the backbone, a LayerNorm after the mean
     policy: dict[str, Any] = field(default_factory=dict)  # uncertain labels; LabelPolicy.to_json
-    thresholds: dict[str, float] = field(default_factory=dict)  # finding -> largest F1 on validation films
+    derived: list[str] = field(default_factory=list)  # labels that the training table did not have, each with its rule
+    counts: dict[str, tuple[int, int]] = field(default_factory=dict)  # finding -> positives, negatives of training
+    select: str = "auroc"  # what chose the weights on validation films: best AUROC, or lowest loss
+    calibration: dict[str, Any] = field(default_factory=dict)  # scaling of the scores (heads/calibrate.py); {}: none
+    threshold_rule: str = "max-f1"  # how validation chose the thresholds; heads/choose.py
+    thresholds: dict[str, float] = field(default_factory=dict)  # finding -> chosen on validation films, by that rule
     threshold_notes: dict[str, str] = field(default_factory=dict)  # findings whose threshold was not chosen
     validation: dict[str, Any] = field(default_factory=dict)  # auroc (macro), films, where it was reached
     origin: dict[str, Any] = field(default_factory=dict)  # encoder, data, fraction, seed
@@ -69,6 +78,11 @@ class Record:
             return f"{self.pool} of tokens"
         names = {"cls": "class", "patch": "patch"}
         return f"{' and '.join(names[part] for part in config.parts)} tokens of the last {config.blocks} blocks"
+
+    @property
+    def how_chosen(self) -> str:
+        """How the thresholds were chosen, in words: "largest F1"."""
+        return str(ThresholdRule.parse(self.threshold_rule))
 
     @property
     def chosen_on(self) -> str:
@@ -124,6 +138,10 @@ class TrainedClassifier:
     model: Classifier
     preprocessing: Preprocessing
     record: Record
+
+    def calibrated(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What users see of the head's probabilities (N, K): scaled as validation said, if it was asked."""
+        return calibrated(scores, self.record.calibration, self.record.targets)
 
     def describe(self) -> dict[str, Any]:
         """What goes into config.json beside the weights."""
@@ -207,4 +225,6 @@ def random_backbone(architecture: Architecture, seed: int) -> Backbone:
 def _record(config: Mapping[str, Any]) -> Record:
     names = {field.name for field in fields(Record)}
     values = {key: value for key, value in config.items() if key in names}
+    if "counts" in values:
+        values["counts"] = {finding: (pair[0], pair[1]) for finding, pair in values["counts"].items()}
     return Record(**{**values, "findings": tuple(values["findings"])})

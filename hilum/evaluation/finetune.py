@@ -4,16 +4,18 @@ MAE's recipe (arXiv 2111.06377, appendix A.2): the mean of the patch tokens with
 LayerNorm, the head; AdamW with layer-wise decay of the learning rate, drop-path, label smoothing. CXRBase (arXiv
 2410.08861) fine-tunes so with batches of 16 for 50 epochs and keeps the weights with the best validation AUROC.
 
-Departures: the augmentation is weak and of a radiograph's kind (crop, small turn, exposure) instead of RandAugment and
-random erasing; the head starts at the best frozen probe (`start="probe"`) unless MAE's fresh one is asked for; mixup is
-off by default; with `pool="cls"` the final norm stays and there is no fresh one, as in MAE.
+Departures, unless a protocol asks otherwise (`protocols.py`): the augmentation is weak and of a radiograph's kind
+(crop, small turn, exposure) instead of RandAugment and random erasing; the head starts at the best frozen probe
+(`start="probe"`) unless the fresh one of MAE is asked for; mixup is off; with `pool="cls"` the final norm stays and
+there is no fresh one, as in MAE.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Self
 
 import numpy as np
 import torch
@@ -28,45 +30,50 @@ from hilum.evaluation.films import LabelledFilms
 from hilum.films import FilmStore
 from hilum.heads.choose import macro_auroc
 from hilum.heads.grid import GridSettings, train_grid
-from hilum.heads.targets import probabilities, target_loss
+from hilum.heads.objective import validation_loss
+from hilum.heads.targets import LabelLoss, probabilities
 from hilum.labels import Targets
 from hilum.methods.method import Optimisation, Output
 from hilum.models.resnet import ResNetConfig
 from hilum.schema import IMAGE, LABELS, Preprocessing
+from hilum.transforms.augmentations import FilmViews, augmentation
 from hilum.transforms.image import normalise
-from hilum.transforms.views import FineTuneViews
 
 MIXUP: Final = "mixup"  # batch key: (B,) float32, each film's own share in the blend with its partner
-BEST: Final = "val/auroc"  # the number that decides which weights are kept
+BEST: Final = "val/auroc"  # the number that decides which weights are kept: the highest of it,
+LOWEST: Final = "val/loss"  # or the lowest of this
 
 
 @dataclass(frozen=True)
 class Config:
     """Options of fine-tuning that are not the loop's."""
 
-    targets: Targets = "multilabel"
+    loss: LabelLoss = field(default_factory=lambda: LabelLoss(smoothing=0.1))
     drop_path: float = 0.1  # stochastic depth of the last block
-    smoothing: float = 0.1  # label smoothing: y (1 - s) + s / 2, or s / K for classes
     mixup: float = 0.0  # alpha of the Beta distribution of shares; 0: off
+    augment: str = "weak"  # a name of `transforms/augmentations.py`
+    augment_set: Mapping[str, Any] = field(default_factory=dict)  # its options
+    freeze: bool = False  # the encoder stays as it is and in evaluation mode; head and fresh norm learn
+    train_positions: bool = False  # a fixed table of positions learns too, as in MRM's fine-tuning
 
     def __post_init__(self) -> None:
         """Refuse values without meaning."""
-        if not 0 <= self.smoothing < 1:
-            raise ConfigError(f"must be in [0, 1), not {self.smoothing}", where="label_smoothing")
+        if not 0 <= self.loss.smoothing < 1:
+            raise ConfigError(f"must be in [0, 1), not {self.loss.smoothing}", where="label_smoothing")
         if self.mixup < 0:
             raise ConfigError(f"must be 0 (off) or more, not {self.mixup}", where="mixup")
 
 
 @dataclass(frozen=True)
 class LabelledViews:
-    """A weakly augmented film and, for mixup, its share in the blend."""
+    """An augmented film and, for mixup, its share in the blend."""
 
-    weak: FineTuneViews
+    film_views: FilmViews
     mixup: float  # alpha; 0: off
 
     def __call__(self, film: NDArray[Any], rng: np.random.Generator) -> dict[str, Tensor]:
-        """Film (H, W) uint8 -> image (1, S, S) uint8 and, with mixup, a share in [0, 1]."""
-        views = self.weak(film, rng)
+        """Film (H, W) uint8 -> image, as its augmentation gives it, and, with mixup, a share in [0, 1]."""
+        views = self.film_views(film, rng)
         if self.mixup:
             views[MIXUP] = torch.tensor(rng.beta(self.mixup, self.mixup), dtype=torch.float32)
         return views
@@ -82,6 +89,15 @@ class FineTune(nn.Module):
         self.config = config
         self.preprocessing = preprocessing
         self.classifier = classifier
+        if config.freeze:
+            classifier.backbone.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode; a frozen encoder stays in evaluation mode."""
+        super().train(mode)
+        if self.config.freeze:
+            self.classifier.backbone.eval()
+        return self
 
     @property
     def backbone(self) -> nn.Module:
@@ -90,7 +106,8 @@ class FineTune(nn.Module):
 
     def views(self) -> LabelledViews:
         """The transform a training film goes through."""
-        return LabelledViews(FineTuneViews(self.preprocessing.size), self.config.mixup)
+        films = augmentation(self.config.augment, self.preprocessing, self.config.augment_set)
+        return LabelledViews(films, self.config.mixup)
 
     def forward(self, batch: Mapping[str, Any], progress: float) -> Output:
         """Loss of one micro-batch: the mean over its known labels.
@@ -107,7 +124,7 @@ class FineTune(nn.Module):
             images = torch.lerp(images.flip(0), images, share.view(-1, 1, 1, 1))
             targets = torch.lerp(targets.flip(0), targets, share.view(-1, 1))
         logits = self.classifier(images)
-        loss = target_loss(logits, targets, kind=self.config.targets, smoothing=self.config.smoothing)
+        loss = self.config.loss(logits, targets)
         return Output(loss, {"loss": loss.detach()})
 
     def before_step(self, progress: float) -> None:
@@ -133,7 +150,8 @@ def fine_tune_method(encoder: Encoder, record: Record, config: Config, *, seed: 
     if isinstance(sizes, ResNetConfig):
         raise ConfigError("fine-tuning takes a Vision Transformer, not a ResNet", where="--mode", fix="Use frozen")
     has_norm = sizes.final_norm and not record.fc_norm
-    architecture = replace(sizes, drop_path=config.drop_path, final_norm=has_norm)
+    position = "learned" if config.train_positions else sizes.position
+    architecture = replace(sizes, drop_path=config.drop_path, final_norm=has_norm, position=position)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         classifier = build_classifier(architecture, record)
@@ -165,7 +183,7 @@ def start_at_probe(
     for films in (train, val):
         outputs = run_films(network.features, FilmStore(films.manifest, cache=False), method.preprocessing, runner)
         parts.append((torch.cat(list(outputs)), torch.from_numpy(films.targets)))
-    result = train_grid(kind, parts[0], parts[1], settings)
+    result = train_grid(kind, parts[0], parts[1], settings, config=method.classifier.head.config)
     method.classifier.head.load_state_dict(result.head.state_dict())
     method.cpu().train()
     return result.value
@@ -190,8 +208,10 @@ def validation(films: LabelledFilms, runner: Runner) -> Callable[[nn.Module, int
         here = replace(runner, device=device, quiet=True)  # a bar inside the training bar would garble both
         parts = run_films(method.classifier, store, method.preprocessing, here)
         logits = torch.cat(list(parts)).double()
-        numbers = {"val/loss": float(target_loss(logits, targets.double(), kind=method.config.targets))}
-        auroc = macro_auroc(films.targets, probabilities(logits, method.config.targets).numpy())
+        learn = method.config.loss
+        loss = float(validation_loss(learn)(logits, targets.double()))
+        auroc = macro_auroc(films.targets, probabilities(logits, learn.kind).numpy())
+        numbers = {LOWEST: loss} if math.isfinite(loss) else {}
         return numbers if auroc is None else {**numbers, BEST: auroc}
 
     return evaluate

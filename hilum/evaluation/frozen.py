@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from hilum.encoder import Encoder
+from hilum.evaluation.augmented_inputs import augmented
 from hilum.evaluation.classifier import Classifier, Record, head_config
 from hilum.evaluation.feature_store import FeatureStore
 from hilum.evaluation.features import Runner
@@ -24,6 +25,7 @@ from hilum.evaluation.films import LabelledFilms
 from hilum.evaluation.frozen_inputs import TOKEN_MEMORY, Reading, frozen_inputs, held
 from hilum.heads.grid import VALIDATED, EpochHook, GridResult, GridSettings, train_grid, train_head
 from hilum.heads.inputs import HeadInputs, InMemory, Joined, ahead
+from hilum.transforms.augmentations import FilmViews
 
 SecondRound = Literal["none", "fresh", "warm"]  # train + val again: not at all, from a new head, going on
 
@@ -36,6 +38,8 @@ class Source:
     cache: Path | None = None  # folder for pooled features computed here
     store: FeatureStore | None = None  # of `hilum embed`, instead of the encoder
     memory: float = TOKEN_MEMORY  # GiB of taps held in memory
+    views: FilmViews | None = None  # what films that are learned from go through, anew every epoch
+    seed: int = 0  # of the views
 
 
 @dataclass(frozen=True)
@@ -72,24 +76,24 @@ def train_frozen(
     """
     config = head_config(record)
     reading = Reading.of(record.head, record.head_config, record.pool)
-    x_train, x_val = held(
-        [
-            frozen_inputs(
-                encoder, films.manifest, reading, runner=source.runner, cache=source.cache, store=source.store
-            )
-            for films in (train, val)
-        ],
-        source.memory,
-        source.runner,
-    )
+    parts = (val,) if source.views is not None else (train, val)
+    kept = [
+        frozen_inputs(encoder, films.manifest, reading, runner=source.runner, cache=source.cache, store=source.store)
+        for films in parts
+    ]
+    learned = kept = held(kept, source.memory, source.runner)
+    x_val = kept[-1]
+    if source.views is not None:  # the encoder runs every epoch; what chooses is never augmented
+        runner, views, seed = source.runner, source.views, source.seed
+        learned = [augmented(encoder, films.manifest, reading, views, seed, runner) for films in (train, val)]
     y_train, y_val = torch.from_numpy(train.targets), torch.from_numpy(val.targets)
-    result = train_grid(record.head, (x_train, y_train), (x_val, y_val), settings, config=config, on_epoch=on_epoch)
+    result = train_grid(record.head, (learned[0], y_train), (x_val, y_val), settings, config=config, on_epoch=on_epoch)
     logits = head_logits(result.head, x_val, settings.batch_size)
     head = result.head
     if record.second_round != "none":
         head = train_head(
             record.head,
-            (Joined(x_train, x_val), torch.cat([y_train, y_val])),
+            (Joined(learned[0], learned[1]), torch.cat([y_train, y_val])),
             replace(settings, lrs=(result.lr,)),
             config=config,
             start=result.head.state_dict() if record.second_round == "warm" else None,

@@ -7,7 +7,7 @@ an archive are too many to keep.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 
@@ -92,6 +92,7 @@ class EncoderInputs:
         blocks: of taps: how many of the last blocks.
         parts: of taps: class tokens, patch tokens, or both.
         runner: device, films a forward pass, precision; its workers are threads that read films.
+        image: row -> the film as the encoder gets it, (C, S, S); its own transform where omitted.
 
     Raises:
         ConfigError: more blocks than the encoder gives.
@@ -106,8 +107,9 @@ class EncoderInputs:
         blocks: int = 4,
         parts: Collection[Part] = PARTS,
         runner: Runner | None = None,
+        image: Callable[[int], Tensor] | None = None,
     ) -> None:
-        self.runner = runner or Runner()
+        self.runner, self.image = runner or Runner(), image
         self.encoder, self.films = encoder.to(self.runner.torch_device), films
         self.pool, self.blocks, self.parts = pool, blocks, tuple(part for part in PARTS if part in parts)
         if pool is None:
@@ -149,4 +151,6 @@ class EncoderInputs:
             return list(readers.map(self._image, rows))
 
     def _image(self, row: int) -> Tensor:
+        if self.image is not None:
+            return self.image(row)
         return self.encoder.transform(self.films.film(row))

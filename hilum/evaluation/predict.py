@@ -19,7 +19,8 @@ from hilum.evaluation.features import Runner
 from hilum.evaluation.finetune import classifier_scores
 from hilum.evaluation.stored_scores import stored_scores
 from hilum.films import FilmStore
-from hilum.labels import LabelPolicy, targets_of
+from hilum.heads.calibrate import unfitted
+from hilum.labels import LabelPolicy, targets_of, with_no_finding
 from hilum.manifest import Manifest, same_patient
 from hilum.metrics.estimate import interval_text
 from hilum.schema import LABEL_PREFIX, Split
@@ -63,6 +64,9 @@ def films_to_judge(
     chosen, notes = honest_films(
         manifest, split, views=views, trained_views=trained_views, patients=patients, allow_train=allow_train
     )
+    chosen, rule = with_no_finding(chosen, record.findings)
+    if rule is not None:
+        notes.append(f"{rule}.")
     targets, unlabelled = _targets(record, chosen)
     if unlabelled:
         notes.append(f"The table has no labels for {', '.join(unlabelled)}.")
@@ -70,6 +74,10 @@ def films_to_judge(
     if policy != ("ignore", {}):
         exceptions = "".join(f", {finding} as {rule}" for finding, rule in policy[1].items())
         notes.append(f"Uncertain labels count as {policy[0]}{exceptions}, as in training.")
+    if record.calibration:
+        notes.append(f"Scores are scaled ({record.calibration['kind']}), as fitted on validation films.")
+        left = unfitted(record.calibration, record.findings)
+        notes += [f"{finding}: not scaled: {reason}." for finding, reason in left.items()]
     return Films(chosen, targets, tuple(notes))
 
 
@@ -136,7 +144,7 @@ def predict(
         raise ManifestError(
             f"the classifier has no finite score for image {first!r}", fix="Look at the film and the weights"
         )
-    return prediction_table(record, films, scores)
+    return prediction_table(record, films, trained.calibrated(scores))
 
 
 def prediction_table(record: Record, films: Films, scores: NDArray[np.float64]) -> pd.DataFrame:
@@ -163,7 +171,9 @@ def page_context(record: Record, *, run: str, data: str, digest: str, split: Spl
         "data": data,
         "manifest_sha256": digest,
         "split": split,
+        "threshold_rule": record.how_chosen,
         "threshold_origin": record.chosen_on,
+        "training_counts": record.counts,
         "validation_auroc": record.validation.get("auroc"),
     }
 
@@ -191,7 +201,9 @@ def _targets(record: Record, chosen: Manifest) -> tuple[NDArray[np.float32], lis
         return targets_of(chosen, record.findings, policy, record.targets), []
     if record.targets == "multiclass":
         raise ManifestError(f"lacks the classes {', '.join(missing)}", where=chosen.root, fix="Add their label columns")
-    kept = LabelPolicy(policy.default, {name: rule for name, rule in policy.rules.items() if name in there})
+    kept = LabelPolicy(
+        policy.default, {name: rule for name, rule in policy.rules.items() if name in there}, policy.name
+    )
     targets = np.full((len(chosen), len(record.findings)), np.nan, dtype=np.float32)
     targets[:, [record.findings.index(name) for name in there]] = targets_of(chosen, there, kept)
     return targets, missing

@@ -16,9 +16,10 @@ from hilum.errors import ConfigError, DivergedError
 from hilum.evaluation.adaptation import Plan
 from hilum.evaluation.classifier import Classifier, Record, TrainedClassifier, describe
 from hilum.evaluation.features import Runner
-from hilum.evaluation.finetune import BEST, classifier_scores, fine_tune_method, start_at_probe, validation
+from hilum.evaluation.finetune import BEST, LOWEST, classifier_scores, fine_tune_method, start_at_probe, validation
 from hilum.evaluation.frozen import Source, train_frozen
 from hilum.films import FilmStore
+from hilum.heads.calibrate import calibrated, fit_calibration, unfitted
 from hilum.heads.choose import choose_thresholds, macro_auroc
 from hilum.heads.targets import probabilities
 from hilum.labels import fraction_record
@@ -26,6 +27,7 @@ from hilum.models.fill import fill
 from hilum.progress import ProgressBar
 from hilum.run_folder import LOG, RunFolder, write_atomic
 from hilum.trainer import TrainingFilms, fit, total_steps
+from hilum.transforms.augmentations import FilmViews, augmentation
 
 PATIENTS = "fraction.json"  # whose films were learned from, in a run of `hilum adapt`
 
@@ -59,6 +61,8 @@ def run_adaptation(plan: Plan, out: str | Path, *, resume: bool = False, runner:
     handler = run.open_log()
     try:
         _write_patients(plan, run)
+        for line in plan.record.derived:
+            LOG.info(line)
         LOG.info(
             "%s, %s: %d films to learn from, %d to choose by",
             plan.options.mode,
@@ -103,19 +107,22 @@ def trained_patients(run: str | Path) -> dict[str, Any] | None:
 def _frozen(plan: Plan, run: RunFolder, runner: Runner) -> Trained:
     settings, second = plan.options.grid_settings(), plan.record.second_round
     rounds = 1 if second == "none" else 2
+    named = "auroc" if settings.select == "auroc" else "negative_loss"
     run.rewind_metrics(0)
     with ProgressBar("training heads", rounds * settings.epochs) as bar:
 
         def on_epoch(row: dict[str, float]) -> None:
             run.log_metrics({"step": int(row["epoch"]), **row})
-            bar.advance(1, f"val AUROC {row['val/auroc_best']:.4f}")
+            bar.advance(1, f"val {named} {row[f'val/{named}_best']:.4f}")
 
         def on_second(row: dict[str, float]) -> None:
             step = settings.epochs + int(row["epoch"])
             run.log_metrics({"step": step, "epoch": step, "loss/second_round": row["loss"]})
             bar.advance(1, "second round, training and validation films")
 
-        source = Source(runner, run.path / "features", plan.store, plan.options.token_memory)
+        source = Source(
+            runner, run.path / "features", plan.store, plan.options.token_memory, _views(plan), plan.options.seed
+        )
         frozen = train_frozen(
             plan.encoder,
             plan.train,
@@ -136,7 +143,8 @@ def _frozen(plan: Plan, run: RunFolder, runner: Runner) -> Trained:
 def _fine_tuned(plan: Plan, run: RunFolder, runner: Runner, resume: bool) -> Trained:
     options = plan.options
     settings = options.training(len(plan.train), workers=runner.workers, device=runner.device)
-    method = fine_tune_method(plan.encoder, plan.record, options.fine_tuning(), seed=options.seed)
+    config = options.fine_tuning(plan.train.targets)
+    method = fine_tune_method(plan.encoder, plan.record, config, seed=options.seed)
     LOG.info(
         "%d steps of %d films, peak learning rate %g",
         total_steps(settings, len(plan.train)),
@@ -155,7 +163,8 @@ def _fine_tuned(plan: Plan, run: RunFolder, runner: Runner, resume: bool) -> Tra
         describe=describe(architecture, plan.encoder.preprocessing, plan.record)
         | {"kind": "method", "method": "finetune"},
         evaluators=(validation(plan.val, runner),),
-        keep_best=BEST,
+        keep_best=BEST if options.select == "auroc" else LOWEST,
+        keep_lowest=options.select == "loss",
         resume=resume,
     )
     if at.best is None:
@@ -173,19 +182,36 @@ def _fine_tuned(plan: Plan, run: RunFolder, runner: Runner, resume: bool) -> Tra
 
 
 def _chosen(plan: Plan, trained: Trained) -> Record:
-    """The record with what validation decided."""
+    """The record with what validation decided: calibration first, then thresholds of the scores users will see."""
+    record, val, how = plan.record, plan.val, plan.options.calibrate
+    calibration = fit_calibration(val.targets, trained.val_scores, how, record.targets)
+    for finding, reason in unfitted(calibration, val.findings).items():
+        LOG.warning("%s: not calibrated: %s", finding, reason)
+    scores = calibrated(trained.val_scores, calibration, record.targets)
     auroc = macro_auroc(plan.val.targets, trained.val_scores)
     assert auroc is not None  # `make_plan` checked that a finding has both classes
-    thresholds, notes = choose_thresholds(plan.val.targets, trained.val_scores, plan.val.findings)
+    thresholds, notes = choose_thresholds(val.targets, scores, val.findings, record.threshold_rule)
     for finding, note in notes.items():
         LOG.warning("%s: %s", finding, note)
     patients = int(plan.val.manifest.table["patient_id"].nunique())
     found = {"auroc": auroc, "films": len(plan.val), "patients": patients, **trained.validation}
-    return replace(plan.record, thresholds=thresholds, threshold_notes=notes, validation=found)
+    return replace(record, calibration=calibration, thresholds=thresholds, threshold_notes=notes, validation=found)
+
+
+def _views(plan: Plan) -> FilmViews | None:
+    """What training films of a frozen encoder go through; None: nothing, so that they are encoded once."""
+    options = plan.options
+    assert options.augment is not None
+    if options.augment == "none":
+        return None
+    return augmentation(options.augment, plan.encoder.preprocessing, options.augment_set)
 
 
 def _write_patients(plan: Plan, run: RunFolder) -> None:
-    record = fraction_record(plan.train.manifest, plan.options.fraction, plan.options.seed)
+    options = plan.options
+    whole = options.shots is not None or options.fraction == 1
+    unit = "patient" if whole else options.fraction_unit
+    record = fraction_record(plan.train.manifest, options.fraction, options.seed, unit=unit, shots=options.shots)
     chosen_by = sorted(set(plan.val.manifest.table["patient_id"]))
     if plan.record.second_round != "none":  # these were learned from, too
         record["patients"] = sorted({*record["patients"], *chosen_by})

@@ -107,8 +107,11 @@ class LabelLoss:
 
     def _rows(self, logits: Tensor, targets: Tensor) -> Tensor:
         soft = targets * (1 - self.smoothing) + self.smoothing / targets.shape[-1]
-        rows = -(soft * logits.log_softmax(dim=-1)).sum(dim=-1)
-        return rows * (targets * logits.new_tensor(self.weights[0])).sum(dim=-1) if self.weights else rows
+        rows: Tensor = -(soft * logits.log_softmax(dim=-1)).sum(dim=-1)
+        if not self.weights:
+            return rows
+        weight: Tensor = (targets * logits.new_tensor(self.weights[0])).sum(dim=-1)
+        return rows * weight
 
 
 def check_loss(kind: Targets, name: LossName, options: dict[str, Any]) -> None:

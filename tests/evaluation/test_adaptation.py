@@ -32,7 +32,7 @@ def test_defaults_follow_the_mode(options: Options) -> None:
     assert tuned.lrs == (5e-3 * 16 / 256,)
     assert replace(options, mode="finetune", weights="random").resolved().layer_decay == 1.0
     given = replace(options, mode="finetune", lrs=(0.1,), label_smoothing=0.0, layer_decay=0.9, batch_size=8)
-    assert given.resolved() == replace(given, weight_decay=0.05)
+    assert given.resolved() == replace(given, weight_decay=0.05, warmup=0.1, augment="weak")
 
 
 def test_a_plan_holds_what_will_run(options: Options) -> None:

@@ -26,6 +26,7 @@ from hilum.evaluation.finetune import (
     validation,
 )
 from hilum.heads.grid import GridSettings
+from hilum.heads.targets import LabelLoss
 from hilum.labels import LabelPolicy
 from hilum.manifest import Manifest
 from hilum.methods.method import Method, Views
@@ -36,7 +37,7 @@ RECORD = Record(("Mass", "Edema"), mode="finetune", fc_norm=True)
 
 
 def method(encoder: Encoder, record: Record = RECORD, **options: Any) -> FineTune:
-    return fine_tune_method(encoder, record, Config(**{"drop_path": 0.0, "smoothing": 0.0, **options}), seed=0)
+    return fine_tune_method(encoder, record, Config(**{"loss": LabelLoss(), "drop_path": 0.0, **options}), seed=0)
 
 
 def batch(n: int = 4, **more: Any) -> Mapping[str, Any]:
@@ -127,7 +128,7 @@ def test_layer_decay_slows_the_early_layers(encoder: Encoder) -> None:
 def test_drop_path_and_faults(encoder: Encoder) -> None:
     assert method(encoder, drop_path=0.3).classifier.backbone.config.drop_path == 0.3
     with pytest.raises(ConfigError, match="label_smoothing"):
-        Config(smoothing=1.0)
+        Config(LabelLoss(smoothing=1.0))
     with pytest.raises(ConfigError, match="mixup"):
         Config(mixup=-0.1)
 
