@@ -80,7 +80,8 @@ def delong_test(
         return Difference(value, None, None, 1.0 if reason == NO_VARIANCE and value == 0 else None, 0, reason)
     deviation = variance**0.5
     reach = float(norm.ppf((1 + confidence) / 2)) * deviation
-    return Difference(value, value - reach, value + reach, float(2 * norm.sf(abs(value) / deviation)), 0)
+    low, high = max(value - reach, -1.0), min(value + reach, 1.0)
+    return Difference(value, low, high, float(2 * norm.sf(abs(value) / deviation)), 0)
 
 
 class _Placements:

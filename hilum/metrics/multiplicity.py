@@ -40,7 +40,7 @@ def benjamini_hochberg(p: Sequence[float | None]) -> list[float | None]:
     Raises:
         ValueError: a p-value lies outside [0, 1].
     """
-    return _adjusted(p, lambda rising, m: np.minimum.accumulate((rising * m / np.arange(1, m + 1))[::-1])[::-1])
+    return _adjusted(p, lambda rising, m: np.minimum.accumulate((rising * (m / np.arange(1, m + 1)))[::-1])[::-1])
 
 
 def _adjusted(p: Sequence[float | None], stepwise: Callable[[Floats, int], Floats]) -> list[float | None]:

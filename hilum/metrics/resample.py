@@ -147,12 +147,11 @@ class Resample:
     def _per_patient(self, columns: Floats) -> tuple[Floats, Floats]:
         """Sums and numbers of values of each column (N, M) and patient -> (M, P) each."""
         known = ~np.isnan(columns)
-        sums, counts = (
-            np.array(
-                [np.bincount(self.patient, weights=column, minlength=self.count) for column in table.T], np.float64
-            )
-            for table in (np.where(known, columns, 0.0), known.astype(np.float64))
-        )
+        sums, counts = np.zeros((2, columns.shape[1], self.count))
+        for number in range(columns.shape[1]):
+            rows, values = self.patient[known[:, number]], columns[known[:, number], number]
+            sums[number] = np.bincount(rows, weights=values, minlength=self.count)
+            counts[number] = np.bincount(rows, minlength=self.count)
         return sums, counts
 
     def _median_replicates(self, ordered: Floats, patient: NDArray[np.intp]) -> Floats:
