@@ -153,6 +153,7 @@ def test_the_public_surface_fits_a_page() -> None:
         "ground",
         "info",
         "load",
+        "predict",
         "prepare",
         "pretrain",
         "restore",

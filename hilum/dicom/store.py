@@ -22,7 +22,7 @@ def store_film(request: dict[str, Any]) -> dict[str, Any]:
     """Decode, resize, write, and report.
 
     Args:
-        request: `path` and `target` (files), `size`, `fit`, and `key` (hex; needed for DICOM).
+        request: `path` and `target` (files), `size` (None: the film's own), `fit`, and `key` (hex; needed for DICOM).
 
     Returns:
         JSON values for the manifest: sizes, spacing, sha256 of the stored pixels, and the header's facts without
@@ -34,7 +34,8 @@ def store_film(request: dict[str, Any]) -> dict[str, Any]:
     """
     film = read_film(request["path"])
     height, width = film.pixels.shape
-    pixels = fitted(film.pixels, request["size"], request["fit"])
+    size = request["size"]
+    pixels = in_8_bits(film.pixels) if size is None else fitted(film.pixels, size, request["fit"])
     write_png(Path(request["target"]), pixels)
     facts: dict[str, Any] = {
         "width": pixels.shape[1],
@@ -45,7 +46,7 @@ def store_film(request: dict[str, Any]) -> dict[str, Any]:
         "spacing_mm": "",
     }
     if film.spacing_mm is not None:
-        new_height, new_width = scaled_size(height, width, request["size"], request["fit"])
+        new_height, new_width = (height, width) if size is None else scaled_size(height, width, size, request["fit"])
         row, column = film.spacing_mm[0] * height / new_height, film.spacing_mm[1] * width / new_width
         facts["spacing_mm"] = f"{row:.6g},{column:.6g}"
     if film.header["format"] == "dicom":
@@ -85,13 +86,19 @@ def fitted(pixels: NDArray[np.float32], size: int, fit: str) -> NDArray[np.uint8
     if scaled.shape != (height, width):
         image = Image.fromarray(np.ascontiguousarray(pixels, dtype=np.float32))
         scaled = np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
-    eight: NDArray[np.uint8] = np.rint(np.clip(scaled, 0.0, 1.0) * 255.0).astype(np.uint8)
+    eight = in_8_bits(scaled)
     if fit != "pad":
         return eight
     square = np.zeros((size, size), dtype=np.uint8)
     top, left = (size - height) // 2, (size - width) // 2
     square[top : top + height, left : left + width] = eight
     return square
+
+
+def in_8_bits(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """A film rounded to 8 bits: (H, W) in [0, 1], or a little beyond after a resize -> (H, W) uint8."""
+    eight: NDArray[np.uint8] = np.rint(np.clip(pixels, 0.0, 1.0) * 255.0).astype(np.uint8)
+    return eight
 
 
 def write_png(target: Path, pixels: NDArray[np.uint8]) -> None:

@@ -70,7 +70,7 @@ def table_of(rows: Sequence[Row], table: FilmTable | None, key: bytes) -> tuple[
         )
         frame["patient_id"] = frame["patient_id"].mask(alone, frame["image_id"])
     frame["study_id"] = frame["study_id"].mask(frame["study_id"] == "", frame["patient_id"])
-    frame["image"] = [f"{IMAGES}/{_file_name(image_id)}.png" for image_id in frame["image_id"]]
+    frame["image"] = [f"{IMAGES}/{file_name(image_id)}.png" for image_id in frame["image_id"]]
     blank = [name for name in ("age", "sex", "site", "device", "spacing_mm") if not _any(frame[name])]
     return frame.drop(columns=blank), notes
 
@@ -107,7 +107,7 @@ def _image_ids(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _file_name(image_id: str) -> str:
+def file_name(image_id: str) -> str:
     """The id itself where it is a safe file name, else a hash of it (ids of a table may hold anything)."""
     if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,119}", image_id):
         return image_id
