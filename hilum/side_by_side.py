@@ -130,7 +130,9 @@ def probe_all(contest: Contest, out: Path, say: Say) -> None:
                     say(f"{probe} {method}, seed {seed}")
                     plan = make_plan(Options(**{**asked, "seed": seed, **more}))
                     run_adaptation(plan, folder, resume=(folder / "config.json").is_file())
-                    judge(str(folder), contest.data, out=str((folder / JUDGED).parent), draws=contest.draws)
+                    judge(
+                        str(folder), contest.data, out=str((folder / JUDGED).parent), draws=contest.draws, baselines=()
+                    )
             neighbours = out / f"{method}-{seed}-{KNN}" / JUDGED
             if contest.neighbours and not neighbours.is_file():
                 say(f"{KNN} {method}, seed {seed}")

@@ -1,9 +1,13 @@
-"""Baselines without a network on the films that a classifier is judged on, taught by the films that taught it."""
+"""Baselines without a network on the films that a classifier is judged on, taught by the films that taught it.
+
+They stand beside every result, so they must not cost more than the result: of a large training split a share is drawn
+by lot, once and for all, and the page says how many films taught them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +17,12 @@ from hilum.errors import ManifestError
 from hilum.evaluation.classifier import Record
 from hilum.evaluation.predict import Films
 from hilum.films import FilmStore
-from hilum.labels import LabelPolicy, targets_of
+from hilum.labels import LabelPolicy, targets_of, with_no_finding
 from hilum.lookup import lookup
 from hilum.manifest import Manifest
 from hilum.progress import ProgressBar
-from hilum.schema import Split
+
+MOST: Final = {"train": 2000, "val": 1000}  # films that teach and that choose; more would cost more than they add
 
 
 def check_baselines(names: Sequence[str]) -> None:
@@ -57,34 +62,60 @@ def baseline_scores(
     Raises:
         ManifestError: the data set has no training films to learn from.
     """
-    wanted = views or tuple(record.origin.get("views", ()))
-    known = manifest.select(views=wanted or None)
-    train, whose = _teachers(known, patients)
-    if not len(train):
+    teachers, whose = _teachers(manifest, record, views, patients)
+    if not len(teachers):
         raise ManifestError(
             "has no training films for the baselines",
             where=manifest.root,
-            fix="Leave out --baselines, or add a train split",
+            fix="Give --baselines none, or add a train split",
         )
-    val = known.select(split="val")
+    train, val = _some(teachers, MOST["train"]), _some(_known(manifest, record, views).select(split="val"), MOST["val"])
+    told = f"Learned from {len(train):,} films of {whose}"
+    told += f", drawn by lot from {len(teachers):,}." if len(train) < len(teachers) else "."
     scores: dict[str, NDArray[np.float64]] = {}
     notes: dict[str, str] = {}
     for name in names:
         held = _labelled(val, record, f"{name}: validation films") if len(val) else None
         fitted = fit_baseline(name, _labelled(train, record, f"{name}: training films"), held, findings=record.findings)
-        scores[name] = fitted.score(_pixels(films.manifest, f"{name}: judged films"), films.manifest.table)
-        notes[name] = " ".join([f"Learned from {len(train)} films of {whose}.", *fitted.notes])
+        judged = _pixels(films.manifest, f"{name}: judged films", cache=True)
+        scores[name] = fitted.score(judged, films.manifest.table)
+        notes[name] = " ".join([told, *fitted.notes])
     return scores, notes
 
 
-def _teachers(known: Manifest, patients: Mapping[str, Any] | None) -> tuple[Manifest, str]:
-    split: Split = "train"
-    train = known.select(split=split)
+def can_learn(
+    manifest: Manifest, record: Record, *, views: tuple[str, ...] = (), patients: Mapping[str, Any] | None
+) -> bool:
+    """Whether the data set has labelled training films of the classifier's findings that could teach a baseline."""
+    labelled = any(name in manifest.findings for name in record.findings)
+    return labelled and len(_teachers(manifest, record, views, patients)[0]) > 0
+
+
+def _known(manifest: Manifest, record: Record, views: tuple[str, ...]) -> Manifest:
+    wanted = views or tuple(record.origin.get("views", ()))
+    return with_no_finding(manifest.select(views=wanted or None), record.findings)[0]
+
+
+def _teachers(
+    manifest: Manifest, record: Record, views: tuple[str, ...], patients: Mapping[str, Any] | None
+) -> tuple[Manifest, str]:
+    train = _known(manifest, record, views).select(split="train")
     ids = set(patients["patients"]) if patients else set()
     rows = np.flatnonzero(train.table["patient_id"].isin(ids).to_numpy())
     if not rows.size:
         return train, "this data set's own train split"
-    return Manifest(train.table.iloc[rows].reset_index(drop=True), train.root), "the classifier's training patients"
+    return _rows(train, rows), "the classifier's training patients"
+
+
+def _some(manifest: Manifest, most: int) -> Manifest:
+    """At most so many films, always the same ones of the same list, in its order."""
+    if len(manifest) <= most:
+        return manifest
+    return _rows(manifest, np.sort(np.random.default_rng(0).permutation(len(manifest))[:most]))
+
+
+def _rows(manifest: Manifest, rows: NDArray[np.intp]) -> Manifest:
+    return Manifest(manifest.table.iloc[rows].reset_index(drop=True), manifest.root)
 
 
 def _labelled(manifest: Manifest, record: Record, title: str) -> Labelled:
@@ -97,9 +128,9 @@ def _labelled(manifest: Manifest, record: Record, title: str) -> Labelled:
     return Labelled(_pixels(manifest, title), manifest.table, labels)
 
 
-def _pixels(manifest: Manifest, title: str) -> Iterator[NDArray[np.uint8]]:
-    """Films one after the other, so that only one is in memory."""
-    store = FilmStore(manifest, cache=False)
+def _pixels(manifest: Manifest, title: str, *, cache: bool = False) -> Iterator[NDArray[np.uint8]]:
+    """Films one after the other, so that only one is in memory; `cache` those that were decoded for the classifier."""
+    store = FilmStore(manifest, cache=cache, quiet=True)
     with ProgressBar(title, len(store)) as bar:
         for row in range(len(store)):
             yield store.film(row)

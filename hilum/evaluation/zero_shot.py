@@ -101,8 +101,10 @@ def judge_zero_shot(
         draws=options.draws,
         seed=options.seed,
         context={**_context(loaded, encoder, data, everything, prompts, options), "command": command},
+        task="zero-shot",
+        in_depth=True,
     )
-    results["notes"] = [*notes, *_standing_notes(options, policy)]
+    results["notes"] = [*notes, *_standing_notes(options, policy), *results["notes"]]
     page = write_results(Path(out), results, table)["html"]
     return Scored(Path(out), page, results, table)
 

@@ -42,6 +42,7 @@ def classification_results(
     context: Mapping[str, Any],
     task: str = "classification",
     cuts: Sequence[float] = CUTS,
+    training: Mapping[str, tuple[int, int]] | None = None,
     in_depth: bool = False,
 ) -> dict[str, Any]:
     """Judge predictions with a patient-level bootstrap.
@@ -58,6 +59,7 @@ def classification_results(
             any JSON-like values, shown on the page in this order.
         task: "classification", or "zero-shot" where no label was used.
         cuts: rising shares that part rare from common findings.
+        training: finding -> films with and without it in training; its prevalence there is then what is cut.
         in_depth: also net benefit with intervals and AUROC by subgroup, which take a few seconds.
 
     Returns:
@@ -108,7 +110,7 @@ def classification_results(
         ],
         "unscored": list(table.unscored),
         "cohort": cohort(table),
-        "long_tail": long_tail_results(judged, cuts),
+        "long_tail": long_tail_results(judged, cuts, training),
         "subgroups": subgroup_results(table, permutations=max(draws, 1), **resampling) if in_depth else None,
         "bootstrap": {"unit": "patient", **resampling},
         "notes": draws_note(draws),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,18 +12,29 @@ from hilum.metrics.estimate import Estimate, percentile_interval
 from hilum.metrics.prevalence import CUTS, PrevalenceBin, prevalence_bins
 
 
-def long_tail_results(judged: Bootstrap, cuts: Sequence[float] = CUTS) -> dict[str, Any]:
+def long_tail_results(
+    judged: Bootstrap, cuts: Sequence[float] = CUTS, training: Mapping[str, tuple[int, int]] | None = None
+) -> dict[str, Any]:
     """Mean AUROC and AUPRC over the findings of each bin of prevalence, on the same draws as everything else.
 
     Args:
-        judged: of K findings; a finding's prevalence is that on the judged films.
+        judged: of K findings.
         cuts: rising shares inside (0, 1).
+        training: finding -> films with and without it that a classifier learned from; where all findings have an
+            entry, it is their prevalence there that counts, otherwise that on the judged films.
 
     Returns:
-        Plain JSON values: `cuts` and `bins`, rarest first, each with its `findings` and their mean `auroc`, `auprc`.
+        Plain JSON values: `cuts`, `counted_on` ("training films" or "these films") and `bins`, rarest first, each with
+        its `findings` and their mean `auroc`, `auprc`.
     """
-    bins, _ = prevalence_bins([one.n_positive for one in judged.counts], [one.n for one in judged.counts], cuts)
-    return {"cuts": list(cuts), "bins": [_bin(judged, one) for one in bins]}
+    positive, n = ([getattr(one, name) for one in judged.counts] for name in ("n_positive", "n"))
+    seen = [training[name] for name in judged.findings if name in training] if training is not None else []
+    seen = seen if len(seen) == len(judged.findings) else []
+    if seen:
+        positive, n = [one[0] for one in seen], [sum(one) for one in seen]
+    bins, _ = prevalence_bins(positive, n, cuts)
+    where = "training films" if seen else "these films"
+    return {"cuts": list(cuts), "counted_on": where, "bins": [_bin(judged, one) for one in bins]}
 
 
 def _bin(judged: Bootstrap, one: PrevalenceBin) -> dict[str, Any]:

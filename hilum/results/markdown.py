@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from hilum.results.page import METRIC_NAMES, as_text, number, p_text, percent, said, widest_gaps
+from hilum.results.page import METRIC_NAMES, UNTOLD, as_text, number, p_text, percent, said, widest_gaps
 
 SHOWN: Final = ("auroc", "auprc", "brier", "ece")
 
@@ -72,7 +72,8 @@ def _long_tail(entry: Mapping[str, Any]) -> str:
     if len(bins) < 2:
         return ""
     rows = [[one["name"], ", ".join(one["findings"]), said(one["auroc"]), said(one["auprc"])] for one in bins]
-    return "### By prevalence\n\n" + table(("Prevalence", "Findings", "AUROC", "AUPRC"), rows)
+    heading = f"### By prevalence on {entry['counted_on']}"
+    return f"{heading}\n\n" + table(("Prevalence", "Findings", "AUROC", "AUPRC"), rows)
 
 
 def _subgroups(entry: Mapping[str, Any]) -> str:
@@ -155,6 +156,7 @@ def _cohort(cohort: Mapping[str, Any]) -> str:
 
 
 def _made(results: Mapping[str, Any]) -> str:
-    rows = [[key.replace("_", " "), as_text(value)] for key, value in results["context"].items()]
+    told = {key: value for key, value in results["context"].items() if key not in UNTOLD}
+    rows = [[key.replace("_", " "), as_text(value)] for key, value in told.items()]
     rows += [[f"version of {name}", value] for name, value in results["versions"].items()]
     return table(("", ""), rows)

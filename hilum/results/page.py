@@ -22,6 +22,7 @@ PANELS: Final = {  # heading -> how its panel is drawn
     "Calibration": calibration_panel,
     "Net benefit": decision_panel,
 }
+UNTOLD: Final = ("training_counts",)  # of the context: long, and told elsewhere on the page
 FOLDED: Final = 8  # more findings than these, and tables by finding are folded away
 METRIC_NAMES: Final = {
     "auroc": "AUROC",
@@ -64,7 +65,7 @@ def page(results: Mapping[str, Any], predictions: pd.DataFrame) -> str:
             curves=curves,
             forest=forest(results["findings"], results["macro"]),
             metric_names=METRIC_NAMES,
-            calibration=results["context"].get("calibration"),
+            untold=("title", "command", *UNTOLD),
             folded=len(results["findings"]) > FOLDED,
             gaps=widest_gaps(results["subgroups"]),
             notes=results.get("notes", []),

@@ -25,3 +25,13 @@ def test_each_bin_is_the_mean_of_its_findings() -> None:
     assert common["findings"] == ["common"]
     assert common["auprc"] == judged.estimate("auprc", "common").to_json()
     assert [one["findings"] for one in long_tail_results(judged, ())["bins"]] == [["common", "rare", "rarer", "never"]]
+
+
+def test_prevalence_of_training_counts_where_it_is_known_for_all() -> None:
+    labels = np.tile([[1.0, 0.0], [0.0, 1.0]], (20, 1))
+    judged = bootstrap(labels, labels, np.arange(40), findings=("a", "b"), draws=5)
+    assert long_tail_results(judged)["counted_on"] == "these films"
+    found = long_tail_results(judged, (0.1,), {"a": (1, 99), "b": (50, 50)})
+    assert found["counted_on"] == "training films"
+    assert [one["findings"] for one in found["bins"]] == [["a"], ["b"]]
+    assert long_tail_results(judged, (0.1,), {"a": (1, 99)})["counted_on"] == "these films"
