@@ -1,7 +1,7 @@
 """What a benchmark is made of: one cell is one encoder on one task with one share of the labels and one seed.
 
-A cell's folder is found from its names alone, so a call that was stopped, another call that shares the work, and a later
-call with more encoders or seeds all meet at the same place.
+A cell's folder is found from its names alone, so a call that was stopped, another call that shares the work, and a
+later call with more encoders or seeds all meet at the same place.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Benchmark:
         _check(self.reference in known, f"{self.reference!r} is no encoder", "reference", f"Known: {', '.join(known)}")
 
     def cells(self) -> list[Cell]:
-        """All cells: tasks, then fractions from the largest, seeds, and encoders innermost, so that pages fill evenly."""
+        """All cells: task by task, the largest fraction first, encoders innermost, so that tables fill evenly."""
         return [
             Cell(task, encoder, share, seed)
             for task in self.tasks

@@ -1,7 +1,8 @@
 """Features of one encoder on one data set, computed once for all fractions, seeds and tasks that read them.
 
-A store of `hilum embed` lies under `OUT/features`. A network with random weights is another one for each seed, and gets
-a store for each. Where the tokens that a head reads would fill the disk, no store is made and the head asks the encoder.
+A store of `hilum embed` lies under `OUT/features`. A network with random weights is another one for each seed, and
+gets a store for each. Where the tokens that a head reads would fill the disk, no store is made and the head asks the
+encoder.
 """
 
 from __future__ import annotations
@@ -56,23 +57,26 @@ def need_of(task: BenchmarkTask, options: Any, sizes: Architecture) -> Need:
     return Need(tuple(reading.parts), reading.blocks)
 
 
-def stored_features(cell: Cell, needs: Mapping[tuple[str, str], Need], out: Path, runner: Runner) -> Path | None:
+def stored_features(
+    cell: Cell, needs: Mapping[tuple[str, str], Need], out: Path, runner: Runner, data: str | None = None
+) -> Path | None:
     """The folder of features that a cell reads, made where it is not there yet; None where it reads none.
 
     Args:
         cell: one of the benchmark.
-        needs: (encoder's name, data folder) -> what is read.
+        needs: (encoder's name, task's key) -> what is read.
         out: the benchmark's folder.
         runner: where the encoder runs.
+        data: another data folder than the task's.
     """
-    need = needs.get((cell.encoder.name, cell.task.data), Need())
+    data = data or cell.task.data
+    need = needs.get((cell.encoder.name, cell.task.key), Need())
     if not need.kinds:
         return None
-    folder = store_folder(cell, need, out)
+    folder = store_folder(cell, need, out, data)
     with alone(folder.with_suffix(".lock")):
         encoder = _encoder(cell.encoder, cell.seed)
-        kinds = tuple("patch" if kind == "patch" else kind for kind in need.kinds)
-        plan = plan_embedding(encoder, cell.task.data, folder, kinds=kinds, blocks=need.blocks)
+        plan = plan_embedding(encoder, data, folder, kinds=need.kinds, blocks=need.blocks)
         if plan.bytes_missing > plan.bytes_free / 2:
             return None
         if plan.missing:
@@ -80,12 +84,12 @@ def stored_features(cell: Cell, needs: Mapping[tuple[str, str], Need], out: Path
     return folder
 
 
-def store_folder(cell: Cell, need: Need, out: Path) -> Path:
-    """Where the features of a cell lie."""
+def store_folder(cell: Cell, need: Need, out: Path, data: str) -> Path:
+    """Where the features of a cell's encoder on a data set lie."""
     seed = f"-{cell.seed}" if cell.encoder.weights == "random" else ""
-    data = hashlib.sha256(cell.task.data.encode()).hexdigest()[:8]
+    key = hashlib.sha256(str(Path(data).resolve()).encode()).hexdigest()[:8]
     what = f"{'+'.join(need.kinds)}-{need.blocks}"
-    return out / "features" / f"{folder_name(cell.encoder.name)}{seed}" / f"{Path(cell.task.data).name}-{data}-{what}"
+    return out / "features" / f"{folder_name(cell.encoder.name)}{seed}" / f"{Path(data).name}-{key}-{what}"
 
 
 @contextmanager

@@ -50,6 +50,7 @@ class BenchmarkTask:
     options: Mapping[str, Any] = field(default_factory=dict)
     metric: str | None = None
     collection: str | None = None
+    also: Mapping[str, str] = field(default_factory=dict)  # further test sets: name -> data folder
 
     @property
     def key(self) -> str:

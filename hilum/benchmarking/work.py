@@ -1,8 +1,8 @@
-"""Carry out the cells of a benchmark: each is trained and judged once, whatever happens in between and whoever shares it.
+"""Carry out the cells of a benchmark: each is trained and judged once, whatever happens and whoever shares the work.
 
-A finished cell has `done.json`, written last; a cell that a user's fault stopped has `failed.json` with the reason and is
-tried again by the next call. A cell in work is locked by its process, and the lock falls with the process, so a call that
-was killed is simply repeated, and several calls may work on one folder.
+A finished cell has `done.json`, written last; a cell that a user's fault stopped has `failed.json` with the reason and
+is tried again by the next call. A cell in work is locked by its process, and the lock falls with the process, so a call
+that was killed is simply repeated, and several calls may work on one folder.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from hilum.benchmarking.cells import Benchmark, Cell
+from hilum.benchmarking.cells import Benchmark, Cell, folder_name
 from hilum.benchmarking.stores import Need, stored_features
 from hilum.checkpoint import CONFIG
 from hilum.config import to_json
@@ -42,7 +42,7 @@ class Workplace:
     out: Path
     runner: Runner
     draws: int
-    needs: Mapping[tuple[str, str], Need]  # features that are shared
+    needs: Mapping[tuple[str, str], Need]  # (encoder, task) -> features that are shared
     digests: Mapping[str, str]  # encoder's name, or data folder -> digest of its content
 
 
@@ -77,7 +77,8 @@ def asked(cell: Cell, place: Workplace) -> dict[str, Any]:
         key: value for key, value in to_json(options_of(cell)).items() if key not in ("encoder", "data", "features")
     }
     encoder, data = place.digests[cell.encoder.name], place.digests[cell.task.data]
-    return json.loads(json.dumps({**plain, "encoder_sha256": encoder, "manifest_sha256": data}))  # type: ignore[no-any-return]
+    plain |= {"encoder_sha256": encoder, "manifest_sha256": data}
+    return json.loads(json.dumps(plain))  # type: ignore[no-any-return]
 
 
 def check_same(cells: Sequence[Cell], place: Workplace) -> None:
@@ -91,7 +92,9 @@ def check_same(cells: Sequence[Cell], place: Workplace) -> None:
         if not path.is_file():
             continue
         before, now = json.loads(path.read_text()), asked(cell, place)
-        changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+        changed = sorted(
+            key for key in now if key in before and before[key] != now[key]
+        )  # a later version may know more
         if changed:
             raise ConfigError(
                 f"its cell '{cell.title}' was made with another {', '.join(changed)}",
@@ -164,17 +167,25 @@ def _train_and_judge(cell: Cell, place: Workplace, folder: Path) -> None:
     task, options, run = task_named(cell.task.task), options_of(cell), folder / RUN
     features = stored_features(cell, place.needs, place.out, place.runner)
     if features is not None:
-        options = task.make_options(options.preset, {**_given(cell, options), "features": str(features)})
+        options = replace(options, features=str(features))
     if not (run / "model" / CONFIG).is_file():
         if not (run / CONFIG).is_file():
             shutil.rmtree(run, ignore_errors=True)  # stopped before it had begun
         plan = task.make_plan(options)
         task.carry_out(plan, run, resume=run.is_dir(), runner=place.runner)
-    shutil.rmtree(folder / JUDGED, ignore_errors=True)  # stopped between two files
-    more = {} if features is None or cell.task.task != "classify" else {"features": str(features)}
-    task.judge_run(
-        str(run), cell.task.data, out=str(folder / JUDGED), draws=place.draws, baselines=(), runner=place.runner, **more
-    )
+    tested = {JUDGED: cell.task.data} | {judged_on(name): data for name, data in cell.task.also.items()}
+    for name, data in tested.items():
+        shutil.rmtree(folder / name, ignore_errors=True)  # stopped between two files
+        stored = stored_features(cell, place.needs, place.out, place.runner, data)
+        more = {} if stored is None or cell.task.task != "classify" else {"features": str(stored)}
+        task.judge_run(
+            str(run), data, out=str(folder / name), draws=place.draws, baselines=(), runner=place.runner, **more
+        )
+
+
+def judged_on(name: str) -> str:
+    """The folder of a further test set."""
+    return f"{JUDGED}-{folder_name(name)}"
 
 
 @contextmanager
