@@ -15,10 +15,10 @@ from hilum.errors import ConfigError, DivergedError, ManifestError
 from hilum.heads.chexfound_probe import CheXFoundProbeConfig
 from hilum.heads.choose import macro_auroc
 from hilum.heads.glori import GLoRIConfig, GLoRIHead
-from hilum.heads.grid import GridSettings, build_head, train_grid, train_head
-from hilum.heads.inputs import Features, InMemory
+from hilum.heads.grid import GridSettings, _Grid, build_head, train_grid, train_head
+from hilum.heads.inputs import Features, InMemory, Joined, of_epoch
 from hilum.heads.taps import Taps
-from hilum.heads.targets import target_loss
+from hilum.heads.targets import LossName, target_loss
 
 LRS = (1e-3, 1e-2, 1e-1)
 
@@ -108,6 +108,69 @@ def test_at_a_tie_the_lower_rate_and_the_earlier_epoch_win() -> None:
     y = (x > 0).double()
     result = train_grid("linear", (x, y), (x, y), GridSettings(lrs=(0.1, 0.01), epochs=5, batch_size=8))
     assert (result.value, result.lr, result.epoch) == (1.0, 0.01, 1)
+
+
+@pytest.mark.parametrize("loss", ["class-balanced", "asymmetric"])
+def test_other_losses_are_those_of_each_head_alone(loss: LossName) -> None:
+    train, val = problem(), problem(seed=1)
+    settings = GridSettings(lrs=LRS, epochs=3, batch_size=16, loss=loss, smoothing=0.1)
+    result = train_grid("linear", train, val, settings)
+    for row, lr in zip(result.table, LRS, strict=True):
+        assert row == pytest.approx(train_grid("linear", train, val, replace(settings, lrs=(lr,))).table[0], abs=1e-6)
+    plain = train_grid("linear", train, val, replace(settings, loss="bce"))
+    assert plain.table[0]["loss"] != pytest.approx(result.table[0]["loss"], rel=0.01)
+
+
+@pytest.mark.parametrize("kind", ["linear", "mlp"])
+def test_blank_labels_teach_no_head_of_the_grid(kind: str) -> None:
+    """A blank is not a negative: to every head, not only to the first as in a released loop."""
+    x, y = problem()
+    settings = GridSettings(lrs=LRS, epochs=2, batch_size=60)
+    blank = torch.zeros(len(y), dtype=torch.bool)
+    blank[::2] = True
+    y[:, 2] = (x[:, 0] > 0).double()
+    as_blank = torch.where(blank[:, None] & (torch.arange(3) == 2), math.nan, y)
+    grids = [
+        _Grid(kind, InMemory(x), table, settings, settings.objective(table))
+        for table in (as_blank, as_blank.nan_to_num(0.0))
+    ]
+    for grid in grids:
+        list(grid.epochs())
+    for head, lr in enumerate(LRS):
+        blanks, negatives = (grid.weights(head)["classify.weight"] for grid in grids)
+        assert not torch.allclose(blanks[2], negatives[2], rtol=1e-3)
+        by_hand = train_one(kind, lr, settings, x, as_blank)["classify.weight"]
+        torch.testing.assert_close(blanks, by_hand, rtol=0, atol=1e-6)
+
+
+def test_validation_loss_may_choose_and_rates_may_stay() -> None:
+    train, val = problem(120), problem(60, seed=1)
+    rows: list[dict[str, float]] = []
+    settings = GridSettings(lrs=LRS, epochs=6, select="loss", decay="constant", smoothing=0.1)
+    result = train_grid("linear", train, val, settings, on_epoch=rows.append)
+    assert result.value == max(v for row in rows for k, v in row.items() if k.startswith("val/negative_loss/lr_"))
+    with torch.no_grad():
+        assert float(target_loss(result.head(val[0]), val[1])) == pytest.approx(-result.value, rel=1e-9)
+    grid = _Grid("linear", InMemory(train[0]), train[1], settings, settings.objective(train[1]))
+    list(grid.epochs())
+    assert [group["lr"] for group in grid.optimizer.param_groups] == grid.peaks
+
+
+def test_inputs_may_change_by_epoch() -> None:
+    (x, y), val = problem(), problem(seed=1)
+    asked: list[int] = []
+
+    class Changing(InMemory):
+        def at_epoch(self, epoch: int) -> InMemory:
+            asked.append(epoch)
+            return InMemory(self.batch(torch.arange(len(self))) + epoch)  # type: ignore[operator]
+
+    settings = GridSettings(lrs=LRS, epochs=3, batch_size=30)
+    changed = train_grid("linear", (Changing(x), y), val, settings)
+    assert asked == [0, 1, 2]
+    assert changed.table[0]["loss"] != train_grid("linear", (x, y), val, settings).table[0]["loss"]
+    joined = Joined(Changing(x[:30]), InMemory(x[30:]))
+    torch.testing.assert_close(of_epoch(joined, 1).batch(torch.tensor([0, 40])), torch.stack([x[0] + 1, x[40]]))
 
 
 def test_repeatable_and_without_touching_the_global_generator() -> None:
