@@ -20,6 +20,7 @@ _PUBLIC = {
     "adapt": "hilum.commands.adapt:adapt",
     "evaluate": "hilum.commands.evaluate:evaluate",
     "compare": "hilum.commands.compare:compare",
+    "benchmark": "hilum.commands.benchmark:benchmark",
     "predict": "hilum.commands.predict:predict",
     "zero_shot": "hilum.commands.zero_shot:zero_shot",
     "retrieve": "hilum.commands.retrieve:retrieve",

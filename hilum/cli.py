@@ -23,6 +23,7 @@ VERBS = {
     "adapt": ("hilum.commands.adapt:adapt", "encoder + labelled films -> classifier, masks, boxes, or risk over time"),
     "evaluate": ("hilum.commands.evaluate:evaluate", "a trained model + test films -> results with intervals"),
     "compare": ("hilum.commands.compare:compare", "is A better than B, by how much, how sure"),
+    "benchmark": ("hilum.commands.benchmark:benchmark", "encoders on tasks, sets against sets, or a paper's table"),
     "predict": ("hilum.commands.predict:predict", "a trained model + new films -> scores, masks or boxes, and maps"),
     "zero-shot": ("hilum.commands.zero_shot:zero_shot", "findings from sentences, without a label"),
     "retrieve": ("hilum.commands.retrieve:retrieve", "the reports of a film, the films of a report, similar films"),

@@ -146,6 +146,7 @@ def test_the_public_surface_fits_a_page() -> None:
         "UserError",
         "adapt",
         "audit",
+        "benchmark",
         "demo",
         "doctor",
         "embed",

@@ -25,6 +25,7 @@ from hilum.errors import ConfigError
 from hilum.evaluation.features import Runner
 from hilum.labels import check_findings
 from hilum.manifest import Manifest
+from hilum.metrics.estimate import interval_text
 from hilum.models.backbone import Architecture
 from hilum.results.classification import software_versions
 
@@ -148,6 +149,18 @@ def describe(prepared: Prepared) -> list[str]:
     states = [state_of(cell, out) for cell in benchmark.cells()]
     left = len(states) - states.count("done")
     return [*lines, f"{len(states)} cells, {left} to do; {benchmark.draws:,} draws of patients each"]
+
+
+def summary(results: Mapping[str, Any]) -> list[str]:
+    """The leaderboard for the shell: a line a table, best first."""
+    lines = []
+    for entry in results["tasks"]:
+        for block in entry["tables"]:
+            share = "" if block["fraction"] is None else f", {100 * block['fraction']:.4g} % of labels"
+            rows = [f"{row['encoder']} {interval_text(row['value'], row['low'], row['high'])}" for row in block["rows"]]
+            lines.append(f"{entry['key']}{share}, {entry['metric']['title']}: {'; '.join(rows)}")
+    lines += [f"failed: {row['cell']} ({row['which']}): {row['error']}" for row in results["failed"]]
+    return lines
 
 
 def _check_folder(out: Path) -> None:

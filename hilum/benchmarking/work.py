@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -44,6 +45,12 @@ class Workplace:
     draws: int
     needs: Mapping[tuple[str, str], Need]  # (encoder, task) -> features that are shared
     digests: Mapping[str, str]  # encoder's name, or data folder -> digest of its content
+
+
+def to_stderr(line: str) -> None:
+    """Where the shell says how far the work is."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 def options_of(cell: Cell) -> Any:
