@@ -60,3 +60,13 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="folder"):
         write_png(tmp_path / "folder", np.zeros((4, 4), np.uint8))
     assert list(tmp_path.iterdir()) == [tmp_path / "folder"]
+
+
+def test_without_a_size_a_film_keeps_its_own(tmp_path: Path) -> None:
+    path = save(chest(np.arange(48, dtype=np.uint8).reshape(6, 8), PixelSpacing=[0.2, 0.1]), tmp_path / "a.dcm")
+    request = {"path": str(path), "target": str(tmp_path / "a.png"), "size": None, "fit": "squeeze", "key": "00" * 32}
+    facts = store_film(request)
+    assert (facts["height"], facts["width"]) == (facts["orig_height"], facts["orig_width"]) == (6, 8)
+    assert facts["spacing_mm"] == "0.2,0.1"
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.size == (8, 6)

@@ -82,8 +82,8 @@ def load_findings(run: str | Path) -> Predictor:
 
     about = {
         "head": f"{record.head}, {record.mode}, {record.reading}, {record.targets}",
-        "thresholds": record.chosen_on,
-        "calibration": (getattr(record, "calibration", None) or {}).get("method", "none"),
+        "thresholds": f"{record.how_chosen}, {record.chosen_on}",
+        "calibration": record.calibration.get("kind", "none"),
         "validation_auroc": record.validation.get("auroc"),
     }
     return Predictor("classify", record.findings, record.origin, answer, record.thresholds, about, explained(trained))

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
@@ -31,7 +31,8 @@ from hilum.results.reading import write_reading
 from hilum.run_folder import RunFolder, sync_folder, write_atomic
 from hilum.schema import Split
 
-PREDICTIONS = "predictions"  # .csv and .parquet
+PREDICTIONS: Final = "predictions"  # .csv and .parquet
+NAMED: Final = 4  # findings in the title of the page; more are counted
 
 
 @dataclass(frozen=True)
@@ -235,9 +236,10 @@ def _mapped(
 
 def _context(predictor: Predictor, prepared: Prepared, asked: Asked, way: Way | None) -> dict[str, Any]:
     given = {name: value for name, value in asdict(asked).items() if value not in (None, (), False)}
+    names = predictor.names
     stored = "as they came" if prepared.size is None else f"{prepared.fit} to {prepared.size} pixels, 8 bits"
     return {
-        "title": f"New films: {', '.join(predictor.names)}",
+        "title": f"New films: {', '.join(names) if len(names) <= NAMED else f'{len(names)} findings'}",
         "task": predictor.task,
         "encoder": predictor.origin.get("encoder"),
         **{name: value for name, value in predictor.about.items() if value not in (None, [], "none")},

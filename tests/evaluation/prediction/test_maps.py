@@ -215,7 +215,7 @@ def test_what_auto_means_and_which_maps_a_finding_has() -> None:
     assert names_of(made(HEADS["mean"]), "rollout") == (EVERY,)
     assert names_of(made(HEADS["glori"]), "rollout") == ("Mass", "Air")
     assert names_of(made(HEADS["classes"]), "gradient", ("Air", "Mass")) == ("Mass", "Air")
-    with pytest.raises(ConfigError, match="unknown finding 'Mas'.*Did you mean 'Mass'"):
+    with pytest.raises(ConfigError, match=r"unknown finding 'Mas'.*Did you mean 'Mass'"):
         names_of(made(HEADS["mean"]), "cam", ("Mas",))
     with pytest.raises(ConfigError, match="unknown way of making maps 'grad'"):
         resolve_way(made(HEADS["mean"]), "grad")
