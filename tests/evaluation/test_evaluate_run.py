@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from hilum.checkpoint import load_checkpoint, save_checkpoint
 from hilum.cli import main
 from hilum.evaluation.classifier import load_classifier
+from hilum.films import FilmStore
 from hilum.manifest import Manifest
+from hilum.metrics.scaling import Scaling, rescale
+from hilum.transforms.image import prepare_film
 
 
 @pytest.fixture(scope="module")
@@ -155,3 +160,64 @@ def test_glori_with_a_second_round_from_stored_features(
     maps = trained.model.attention(torch.randn(2, 1, 64, 64))
     assert maps.shape == (2, 8, 2, 16)
     torch.testing.assert_close(maps.sum(dim=-1), torch.ones(2, 8, 2))
+
+
+def test_screening_for_normal_films_with_calibrated_scores_and_a_fixed_sensitivity(
+    encoder_folder: Path, films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """NoFinding is derived at both doors; threshold and calibration come from validation and travel with the head."""
+    out = tmp_path / "run"
+    words = ["adapt", "classify", "--encoder", str(encoder_folder), "--data", str(films), "--out", str(out)]
+    words += ["--labels", "NoFinding", "--epochs", "12", "--device", "cpu"]
+    asked = ["--threshold", "sensitivity=0.8", "--calibrate", "platt", "--loss", "class-balanced"]
+    assert main([*words, *asked]) == 0
+    rule = "NoFinding is derived from 2 labels (Mass, Effusion): 1 where all are 0"
+    assert rule in (out / "train.log").read_text()
+    assert json.loads((out / "config.json").read_text())["derived"][0].startswith(rule)
+    trained = load_classifier(out)
+    record = trained.record
+    positive, negative = record.counts["NoFinding"]
+    table = Manifest.read(films).select("train").table
+    assert positive == int(((table["label.Mass"] == 0) & (table["label.Effusion"] == 0)).sum())
+    assert negative == int(((table["label.Mass"] == 1) | (table["label.Effusion"] == 1)).sum())
+    assert record.calibration["kind"] == "platt"
+    assert record.how_chosen == "sensitivity of at least 0.8"
+    assert "sensitivity of at least 0.8 on validation" in (out / "model" / "README.md").read_text()
+    assert main(["evaluate", str(out), "--data", str(films), "--out", str(out / "test"), "--draws", "50"]) == 0
+    results = json.loads((out / "test" / "results.json").read_text())
+    assert any(note.startswith(rule) for note in results["notes"])
+    assert "Scores are scaled (platt), as fitted on validation films." in results["notes"]
+    table = pd.read_parquet(out / "test" / "predictions.parquet")
+    film = trained.preprocessing
+    store = FilmStore(Manifest.read(films).select("test"))
+    with torch.no_grad():
+        raw = trained.model(torch.stack([prepare_film(store.film(row), film) for row in range(3)])).sigmoid().double()
+    expected = rescale(raw.numpy(), Scaling.from_json(record.calibration))
+    assert table["score.NoFinding"].to_numpy()[:3] == pytest.approx(expected[:, 0], abs=1e-5)
+    capsys.readouterr()
+
+
+def test_shots_and_fractions_of_films_are_saved_with_the_run(encoder_folder: Path, films: Path, tmp_path: Path) -> None:
+    words = ["adapt", "classify", "--encoder", str(encoder_folder), "--data", str(films), "--labels", "Mass,Effusion"]
+    words += ["--epochs", "3", "--device", "cpu"]
+    assert main([*words, "--shots", "4", "--out", str(tmp_path / "shots")]) == 0
+    few = json.loads((tmp_path / "shots" / "fraction.json").read_text())
+    assert (few["shots"], few["fraction"]) == (4, 1.0)
+    assert 4 <= few["n_patients"] <= 16
+    assert main([*words, "--fraction", "0.5", "--fraction-unit", "image", "--out", str(tmp_path / "films")]) == 0
+    half = json.loads((tmp_path / "films" / "fraction.json").read_text())
+    assert (half["unit"], len(half["images"]), half["n_images"]) == ("image", 36, 36)
+    assert main([*words, "--shots", "40", "--out", str(tmp_path / "many")]) == 2
+    assert main([*words, "--shots", "2", "--fraction", "0.5", "--out", str(tmp_path / "both")]) == 2
+    assert main([*words, "--fraction", "0.02", "--out", str(tmp_path / "one")]) == 2  # a class is missing
+    assert not (tmp_path / "one").exists()
+
+
+def test_records_of_earlier_runs_still_load(run: Path, tmp_path: Path) -> None:
+    weights, config = load_checkpoint(run / "model")
+    for name in ("derived", "counts", "select", "calibration", "threshold_rule"):
+        del config[name]
+    save_checkpoint(tmp_path / "model", weights, config, "")
+    record = load_classifier(tmp_path).record
+    assert (record.calibration, record.how_chosen, record.counts) == ({}, "largest F1", {})
+    assert load_classifier(tmp_path).calibrated(np.array([[0.25, 0.5]])).tolist() == [[0.25, 0.5]]
