@@ -58,31 +58,34 @@ def calibration_block(
         ece: (LANES,) written; NaN where the replicate is empty.
         brier: (LANES,) written likewise.
     """
-    total = np.zeros(LANES, dtype=np.int64)
+    total = np.zeros(LANES, dtype=np.int32)
     for i in range(patient.size):
         row = patient[i]
         for lane in range(LANES):
             total[lane] += counts[row, lane]
-    films = np.zeros(LANES, dtype=np.int64)
+    films = np.zeros(LANES, dtype=np.int32)
     excess = np.zeros(LANES)  # sum of (label - probability) since the last bin closed
     gaps = np.zeros(LANES)
     squares = np.zeros(LANES)
     bin_of = np.ones(LANES, dtype=np.int64)
-    close_after = (total - 1) // bins  # a bin closes once more films than this have passed
+    close_after = np.empty(LANES, dtype=np.int32)  # a bin closes once more films than this have passed
+    for lane in range(LANES):
+        close_after[lane] = (total[lane] - 1) // bins
     for i in range(patient.size):
         row = patient[i]
         off = float(positive[i]) - score[i]
         square = off * off
         for lane in range(LANES):
             films[lane] += counts[row, lane]
-            excess[lane] += counts[row, lane] * off
-            squares[lane] += counts[row, lane] * square
+            count = np.float64(np.int32(counts[row, lane]))
+            excess[lane] += count * off
+            squares[lane] += count * square
         if not last[i]:
             continue
-        most = films[0] - close_after[0]
-        for lane in range(1, LANES):
-            most = max(most, films[lane] - close_after[lane])
-        if most <= 0:
+        closing = 0
+        for lane in range(LANES):
+            closing += films[lane] > close_after[lane]
+        if closing == 0:
             continue
         for lane in range(LANES):
             if films[lane] > close_after[lane]:

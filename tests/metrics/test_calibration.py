@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
 from hilum.metrics.calibration import brier, expected_calibration_error, reliability_curve
+from tests.metrics.drawn_films import Films, films, quick
 from tests.oracles import ranking as oracle
+from tests.oracles import statistics
 
 
 @pytest.mark.parametrize("bins", [1, 5, 10])
@@ -39,6 +43,21 @@ def test_quantile_bins_hold_equal_numbers_and_keep_ties_together() -> None:
     tied = reliability_curve(np.tile([0.0, 1.0], 10), np.full(20, 0.3), bins=10)
     assert tied.films.tolist() == [20]
     assert tied.observed.tolist() == [0.5]
+
+
+@given(f=films, bins=st.integers(1, 12))
+@quick
+def test_equal_bins_equal_the_count_of_films(f: Films, bins: int) -> None:
+    f = f.take(~np.isnan(f.labels))
+    if not len(f.labels):
+        return
+    found = expected_calibration_error(f.labels, f.first, bins=bins)
+    assert found == pytest.approx(statistics.equal_bins_error(f.labels, f.first, bins), abs=1e-12)
+    counts = np.arange(len(f.labels)) % 3
+    if counts.any():
+        repeated = np.repeat(f.labels, counts), np.repeat(f.first, counts)
+        found = expected_calibration_error(f.labels, f.first, counts, bins=bins)
+        assert found == pytest.approx(statistics.equal_bins_error(*repeated, bins), abs=1e-12)
 
 
 def test_brier_equals_scikit_learn_and_leaves_blanks_out() -> None:

@@ -1,4 +1,4 @@
-"""Holm and Benjamini-Hochberg against statsmodels and what they promise."""
+"""Holm and Benjamini-Hochberg against statsmodels and scipy, and what they promise."""
 
 from __future__ import annotations
 
@@ -6,20 +6,27 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import false_discovery_control
 
 from hilum.metrics.multiplicity import benjamini_hochberg, holm
 from tests.metrics.drawn_films import quick
 
-multitest = pytest.importorskip("statsmodels.stats.multitest", reason="statsmodels, the referee, is not installed")
-
 ps = st.lists(st.floats(0, 1), min_size=1, max_size=12)
+
+
+@pytest.mark.parametrize(("adjust", "method"), [(holm, "holm"), (benjamini_hochberg, "fdr_bh")])
+def test_equal_to_statsmodels(adjust, method: str) -> None:  # type: ignore[no-untyped-def]
+    referee = pytest.importorskip("statsmodels.stats.multitest", reason="statsmodels, the referee, is not installed")
+    p = np.round(np.random.default_rng(0).random(40) ** 3, 3).tolist()  # small ones, and ties
+    assert adjust(p) == pytest.approx(referee.multipletests(p, method=method)[1].tolist(), abs=1e-12)
 
 
 @given(p=ps)
 @quick
-def test_equal_to_statsmodels(p: list[float]) -> None:
-    assert holm(p) == pytest.approx(multitest.multipletests(p, method="holm")[1].tolist(), abs=1e-12)
-    assert benjamini_hochberg(p) == pytest.approx(multitest.multipletests(p, method="fdr_bh")[1].tolist(), abs=1e-12)
+def test_equal_to_scipy_and_to_holms_steps(p: list[float]) -> None:
+    assert benjamini_hochberg(p) == pytest.approx(false_discovery_control(p).tolist(), abs=1e-12)
+    steps = [max((len(p) - sum(r < q for r in p)) * q for q in p if q <= value) for value in p]
+    assert holm(p) == pytest.approx([min(step, 1.0) for step in steps], abs=1e-12)
 
 
 @pytest.mark.parametrize("adjust", [holm, benjamini_hochberg])

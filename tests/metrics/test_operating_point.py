@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, f1_score, recall_score
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, f1_score, recall_score, roc_curve
 
 from hilum.metrics.operating_point import (
     accuracy,
@@ -13,7 +15,10 @@ from hilum.metrics.operating_point import (
     f1,
     sensitivity,
     specificity,
+    threshold_at_sensitivity,
+    threshold_at_specificity,
 )
+from tests.metrics.drawn_films import Films, films, quick
 from tests.oracles import ranking as oracle
 
 
@@ -74,3 +79,39 @@ def test_best_threshold_lies_half_way_and_survives_rounding() -> None:
 @pytest.mark.parametrize("labels", [[], [0, 0], [1, 1], [np.nan]])
 def test_no_threshold_without_both_classes(labels: list[float]) -> None:
     assert best_f1_threshold(labels, np.zeros(len(labels))) is None
+
+
+@given(f=films, target=st.sampled_from([0.1, 0.5, 0.8, 0.9, 1.0]))
+@quick
+def test_fixed_sensitivity_and_specificity_are_reached_with_the_best_of_the_other(f: Films, target: float) -> None:
+    at_sensitivity = threshold_at_sensitivity(f.labels, f.first, target)
+    at_specificity = threshold_at_specificity(f.labels, f.first, target)
+    f = f.take(~np.isnan(f.labels))
+    if not 0 < f.labels.sum() < len(f.labels):
+        assert at_sensitivity is at_specificity is None
+        return
+    fpr, tpr, _ = roc_curve(f.labels, f.first, drop_intermediate=False)
+    assert sensitivity(f.labels, f.first, threshold=at_sensitivity) >= target - 1e-12
+    assert specificity(f.labels, f.first, threshold=at_sensitivity) == pytest.approx(
+        max(1 - x for x, y in zip(fpr, tpr, strict=True) if y >= target - 1e-12), abs=1e-12
+    )
+    assert specificity(f.labels, f.first, threshold=at_specificity) >= target - 1e-12
+    assert sensitivity(f.labels, f.first, threshold=at_specificity) == pytest.approx(
+        max(y for x, y in zip(fpr, tpr, strict=True) if 1 - x >= target - 1e-12), abs=1e-12
+    )
+
+
+def test_fixed_thresholds_lie_half_way_and_count_images() -> None:
+    labels, scores = [1, 1, 0, 0, 0], [0.9, 0.5, 0.6, 0.2, 0.1]
+    assert threshold_at_sensitivity(labels, scores, 0.5) == pytest.approx(0.75)
+    assert threshold_at_sensitivity(labels, scores, 0.51) == pytest.approx(0.35)
+    assert threshold_at_sensitivity(labels, scores, 0.5, [1, 9, 1, 1, 1]) == pytest.approx(0.35)
+    assert threshold_at_specificity(labels, scores, 0.6) == pytest.approx(0.35)
+    assert threshold_at_specificity(labels, scores, 1.0) == pytest.approx(0.75)
+    nobody = threshold_at_specificity([0, 1], [0.9, 0.1], 1.0)
+    assert nobody == np.nextafter(0.9, 1)
+    assert confusion([0, 1], [0.9, 0.1], threshold=nobody).fp == 0
+    assert threshold_at_sensitivity([1] * 10 + [0], [*np.arange(10) / 10, 0], 0.9) == pytest.approx(0.05)
+    for target in (0.0, 1.1):
+        with pytest.raises(ValueError, match="must lie in"):
+            threshold_at_sensitivity(labels, scores, target)

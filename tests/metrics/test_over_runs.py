@@ -9,12 +9,12 @@ from hilum.metrics.bootstrap import Bootstrap, bootstrap, difference
 from hilum.metrics.over_runs import mean_over_runs, spread
 
 
-def judged(seed: int, *, strength: float = 1.0, draws: int = 200) -> Bootstrap:
+def judged(seed: int, *, strength: float = 1.0, draws: int = 200, interval: str = "percentile") -> Bootstrap:
     rng = np.random.default_rng(0)
     labels = (rng.random((120, 2)) < 0.4).astype(float)
     noise = np.random.default_rng(seed).normal(size=labels.shape)
     patients = np.repeat(np.arange(60), 2).astype(str)
-    return bootstrap(labels, strength * labels + noise, patients, findings=("a", "b"), draws=draws)
+    return bootstrap(labels, strength * labels + noise, patients, findings=("a", "b"), draws=draws, interval=interval)
 
 
 def test_points_and_draws_are_means() -> None:
@@ -41,3 +41,12 @@ def test_runs_of_other_films_are_refused() -> None:
         mean_over_runs([judged(1), judged(2, draws=100)])
     with pytest.raises(ValueError, match="same patients"):
         mean_over_runs([])
+
+
+def test_runs_with_bca_intervals_keep_them_and_do_not_mix() -> None:
+    runs = [judged(seed, interval="bca") for seed in (1, 2)]
+    together = mean_over_runs(runs)
+    np.testing.assert_allclose(together.jackknife["auroc"], np.mean([run.jackknife["auroc"] for run in runs], axis=0))
+    assert together.macro("auroc").low != mean_over_runs([judged(1), judged(2)]).macro("auroc").low
+    with pytest.raises(ValueError, match="same patients"):
+        mean_over_runs([runs[0], judged(2)])

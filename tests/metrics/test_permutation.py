@@ -91,7 +91,7 @@ def test_undefined_says_why() -> None:
     one = permutation_test([1, 0], [0.9, 0.1], [0.1, 0.9], ["a", "a"], permutations=50)
     assert (one.observed, one.p, one.reason_macro) == ((1.0,), (None,), "one patient: nothing to swap against")
     for wrong in ({"permutations": 0}, {"metric": "f1"}):
-        with pytest.raises(ValueError, match="permutations|metric"):
+        with pytest.raises(ValueError, match=r"permutations|metric"):
             permutation_test(f.labels, f.first, f.second, f.patients, **wrong)
     with pytest.raises(ValueError, match="must agree"):
         permutation_test(f.labels, f.first, f.second[1:], f.patients)

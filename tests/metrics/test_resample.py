@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import bootstrap as scipy_bootstrap
 
 from hilum.metrics.replicates import draw_blocks
 from hilum.metrics.resample import Resample
@@ -65,3 +66,40 @@ def test_nothing_and_one_patient_say_so() -> None:
         resample.mean([1.0])
     with pytest.raises(ValueError, match="confidence"):
         Resample(["p"], confidence=1.0)
+
+
+@pytest.mark.parametrize("name", ["mean", "macro", "difference"])
+def test_bca_is_scipys_on_the_same_draws(name: str) -> None:
+    """Scipy is given our draws; it leaves out one patient after the other by itself."""
+    row = np.unique(PATIENTS, return_inverse=True)[1]
+    other = np.sin(np.arange(40.0))
+    known = np.where(np.isnan(VALUES), np.nan, other)
+
+    def statistic(rows: np.ndarray) -> float:
+        if name == "macro":
+            return macro(rows)
+        return float(np.nanmean((VALUES - known if name == "difference" else VALUES)[rows]))
+
+    def of_people(people: np.ndarray) -> float:
+        return statistic(np.concatenate([np.flatnonzero(row == person) for person in people]))
+
+    begun = scipy_bootstrap((np.arange(9),), of_people, n_resamples=2, method="percentile", vectorized=False, rng=0)
+    begun.bootstrap_distribution = slow(statistic)
+    referee = scipy_bootstrap(
+        (np.arange(9),), of_people, n_resamples=0, bootstrap_result=begun, method="BCa", vectorized=False
+    ).confidence_interval
+    resample = Resample(PATIENTS, draws=DRAWS, seed=7, interval="bca")
+    found = {
+        "mean": lambda: resample.mean(VALUES),
+        "macro": lambda: resample.macro(VALUES, GROUPS),
+        "difference": lambda: resample.difference(VALUES, other),
+    }[name]()
+    assert (found.low, found.high) == pytest.approx((referee.low, referee.high), abs=1e-9)
+
+
+def test_medians_keep_percentiles_and_other_intervals_are_refused() -> None:
+    by_percentile, by_bca = (Resample(PATIENTS, draws=DRAWS, interval=name) for name in ("percentile", "bca"))
+    assert by_bca.median(VALUES) == by_percentile.median(VALUES)
+    assert by_bca.mean(VALUES) != by_percentile.mean(VALUES)
+    with pytest.raises(ValueError, match="percentile or bca"):
+        Resample(PATIENTS, interval="t")

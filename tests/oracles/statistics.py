@@ -28,7 +28,7 @@ def delong_covariance(
         v01 = {j: sum(wins(scores[i], scores[j]) for i in positives) / m for j in negatives}
         theta = sum(v10.values()) / m
         aurocs.append(theta)
-        people = sorted(set(ids[i] for i in positives + negatives))
+        people = sorted({ids[i] for i in positives + negatives})
         above.append([sum(v - theta for i, v in v10.items() if ids[i] == person) for person in people])
         below.append([sum(v - theta for j, v in v01.items() if ids[j] == person) for person in people])
     i10, i01 = len({ids[i] for i in positives}), len({ids[j] for j in negatives})
@@ -60,7 +60,7 @@ def swapped_gaps(
 
 
 def equal_bins_error(labels: Sequence[float], scores: Sequence[float], bins: int) -> float:
-    """ECE with equally filled bins: bin b reaches to film floor(b (n - 1) / bins) of the rising order and its equals."""
+    """ECE with equally filled bins: bin b reaches to film floor(b (n - 1) / bins), rising, and its equals."""
     films = sorted(zip(scores, labels, strict=True))
     n, at, total = len(films), 0, Fraction(0)
     for b in range(1, bins + 1):
