@@ -20,6 +20,7 @@ from hilum.evaluation.grounding import (
     differences,
     mapped,
     pair_similarities,
+    question_items,
     score_maps,
     summarise,
 )
@@ -41,6 +42,7 @@ from hilum.manifest import Manifest
 from hilum.metrics.grounding import min_max
 from hilum.results.classification import plain, software_versions
 from hilum.results.grounding import Example, grounding_markdown, grounding_page
+from hilum.results.notes import draws_note
 from hilum.results.pictures import data_uri, overlay, png, sheet
 from hilum.results.reading import write_reading
 from hilum.run_folder import RunFolder
@@ -92,7 +94,7 @@ def judge_grounding(
     runner: Runner | None = None,
     command: str = "",
 ) -> dict[str, Any]:
-    """Ask, map and score; writes results.html, .md, .json, scores.parquet and maps.png.
+    """Ask, map and score; writes results.html, .md, .json, scores.parquet, items.parquet and maps.png.
 
     Args:
         encoder: a run or encoder folder with a text tower, or the encoder itself.
@@ -132,7 +134,12 @@ def judge_grounding(
             "counts": count_questions(maps, scores),
             "bootstrap": {"unit": "patient", "confidence": 0.95, **resampling},
             "versions": software_versions(),
-            "notes": [*questions.notes, *notes, *_notes(options, rule, weights is not None)],
+            "notes": [
+                *questions.notes,
+                *notes,
+                *_notes(options, rule, weights is not None),
+                *draws_note(options.draws),
+            ],
             "context": _context(loaded, encoder, data, everything, options, rule, command),
         }
     )
@@ -144,7 +151,7 @@ def judge_grounding(
         results,
         html=grounding_page(results, examples),
         markdown=grounding_markdown(results),
-        tables={"scores": scores},
+        tables={"scores": scores, "items": question_items(scores)},
         pictures={"maps.png": picture} if examples else {},
     )
     return dict(results)

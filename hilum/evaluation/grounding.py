@@ -45,12 +45,15 @@ from hilum.schema import Preprocessing
 Floats = NDArray[np.float64]
 
 METRICS: Final = ("miou", "dice", "cnr", "cnr_abs", "pointing")
-PAIRS: Final = (  # what the prior adds, and what the model adds to the prior
+PAIRS: Final = (  # what the prior adds, and what the model adds to the prior and to the centre of the film
     ("with_prior", "without_prior"),
     ("with_prior", "prior_alone"),
+    ("with_prior", "centre"),
     ("without_prior", "prior_alone"),
     ("without_prior", "centre"),
 )
+MAIN_WAYS: Final = ("with_prior", "without_prior")  # the first of these that was mapped is the encoder's result
+COMPARED: Final = ("miou", "pointing", "cnr", "dice")  # of an item, the one that decides first
 
 
 @dataclass(frozen=True)
@@ -233,6 +236,31 @@ def differences(
         for first, second in wanted
         if {first, second} <= ways
     ]
+
+
+def question_items(scores: pd.DataFrame) -> pd.DataFrame:
+    """One row a question for comparing encoders: the numbers of its main map, and of every map as `<metric>@<way>`.
+
+    Args:
+        scores: of `score_maps`.
+
+    Returns:
+        `item_id` (film, category, phrase), `image_id`, `patient_id`, `category`, `value.<metric>[@<way>]`.
+    """
+    ways = list(dict.fromkeys(scores["way"]))
+    main = next(way for way in (*MAIN_WAYS, *ways) if way in ways)
+    about = scores.drop_duplicates("question").set_index("question")
+    name = about["image_id"].astype(str) + ": " + about["category"] + ": " + about["phrase"]
+    again = name.groupby(name).cumcount()
+    items = about[["image_id", "patient_id", "category"]].copy()
+    items.insert(0, "item_id", name.where(again == 0, name + " #" + (again + 1).astype(str)))
+    table = scores.pivot(index="question", columns="way", values=list(COMPARED))
+    for metric in COMPARED:
+        items[f"value.{metric}"] = table[metric][main]
+    for way in ways:
+        for metric in COMPARED:
+            items[f"value.{metric}@{way}"] = table[metric][way]
+    return items.reset_index(drop=True)
 
 
 def _rows(

@@ -174,6 +174,25 @@ def rank_table(ranked: dict[Direction, dict[Hit, tuple[Items, Ranks]]], archive:
     return pd.concat(parts, ignore_index=True)
 
 
+def query_items(ranks: pd.DataFrame) -> pd.DataFrame:
+    """One row a query and direction for comparing encoders; a hit is any item of the query's study.
+
+    Args:
+        ranks: of `rank_table`.
+
+    Returns:
+        `item_id`, `image_id`, `patient_id`, `category` (the direction), `value.recall@10`, `@1`, `@5` and
+        `value.reciprocal_rank`, one over the expected rank of the first hit; NaN for a query without a hit.
+    """
+    table = ranks[ranks["hit"] == "study"].reset_index(drop=True)
+    category = table["direction"].str.replace("_", " ")
+    items = pd.DataFrame({"item_id": category + ": " + table["image_id"].astype(str)})
+    items = items.assign(image_id=table["image_id"], patient_id=table["patient_id"], category=category)
+    for k in sorted(CUTOFFS, key=lambda k: k != max(CUTOFFS)):
+        items[f"value.recall@{k}"] = table[f"recall@{k}"]
+    return items.assign(**{"value.reciprocal_rank": 1 / table["rank"]})
+
+
 def film_classes(archive: Archive, findings: Sequence[str], prompts: Prompts | None) -> dict[str, NDArray[np.float32]]:
     """Class memberships (N,) of 1, 0 and NaN: each finding, and each finding by the side its report names.
 

@@ -28,6 +28,7 @@ from hilum.evaluation.retrieval import (
     direction_results,
     film_classes,
     make_archive,
+    query_items,
     rank_all,
     rank_table,
 )
@@ -39,6 +40,7 @@ from hilum.manifest import Manifest
 from hilum.optional import require
 from hilum.reports import normalised, reports_of
 from hilum.results.classification import plain, software_versions
+from hilum.results.notes import draws_note
 from hilum.results.pictures import png
 from hilum.results.reading import write_reading
 from hilum.results.retrieval import retrieval_markdown, retrieval_page
@@ -78,7 +80,7 @@ def run_retrieval(
     runner: Runner | None = None,
     command: str = "",
 ) -> dict[str, Any]:
-    """Search a split; writes results.html, .md, .json, ranks.parquet and similar_cases.png.
+    """Search a split; writes results.html, .md, .json, ranks.parquet, items.parquet and similar_cases.png.
 
     Args:
         encoder: a run or encoder folder with a text tower, or the encoder itself.
@@ -123,17 +125,18 @@ def run_retrieval(
             "counts": _counts(archive),
             "bootstrap": {"unit": "patient", "confidence": 0.95, **resampling},
             "versions": software_versions(),
-            "notes": [reports.line().capitalize() + ".", *_notes(options)],
+            "notes": [reports.line().capitalize() + ".", *_notes(options), *draws_note(options.draws)],
             "context": _context(loaded, encoder, data, everything, options, command),
         }
     )
+    ranks = rank_table(ranked, archive)
     rows, picture = _sheet(loaded, archive, options, findings, runner)
     write_reading(
         out,
         results,
         html=retrieval_page(results, rows),
         markdown=retrieval_markdown(results),
-        tables={"ranks": rank_table(ranked, archive)},
+        tables={"ranks": ranks, "items": query_items(ranks)},
         pictures={"similar_cases.png": picture} if rows else {},
     )
     return dict(results)

@@ -55,7 +55,7 @@ class BoxesFound:
         """Whether the true boxes differ."""
         mine, theirs = (set(side._true_boxes()) for side in (self, other))
         differing = sorted({box[0] for box in mine ^ theirs})
-        return f"the true boxes of {len(differing)} differ, the first is {differing[0]!r}" if differing else ""
+        return f"the true boxes of {len(differing)} differ, the first is {str(differing[0])!r}" if differing else ""
 
     def replicates(self, metric: str, draws: int, seed: int) -> Replicates:
         """Each finding in each draw of patients."""

@@ -62,7 +62,7 @@ class Risks:
             one, two = getattr(self, name), getattr(other, name)
             differing = self.items[(one != two) & ~(np.isnan(one) & np.isnan(two))]
             if differing.size:
-                return f"the {name} of {differing.size} differs, the first is {differing[0]!r}"
+                return f"the {name} of {differing.size} differs, the first is {str(differing[0])!r}"
         return ""
 
     def replicates(self, metric: str, draws: int, seed: int) -> Replicates:
