@@ -104,9 +104,11 @@ def make_plan(options: Options) -> Plan:
 
 def _subset(manifest: Manifest, options: Options, policy: LabelPolicy) -> Manifest:
     """The manifest with the training films that are learned from; the other splits are whole."""
+    seed = options.fraction_seed
+    assert seed is not None
     if options.shots is not None:
-        return few_shots(manifest, options.shots, options.seed, options.labels, policy, options.targets)
-    return nested_fraction(manifest, options.fraction, options.seed, options.labels, options.fraction_unit)
+        return few_shots(manifest, options.shots, seed, options.labels, policy, options.targets)
+    return nested_fraction(manifest, options.fraction, seed, options.labels, options.fraction_unit)
 
 
 def _open_store(

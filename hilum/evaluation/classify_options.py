@@ -58,6 +58,7 @@ class Options:
     views: tuple[str, ...] = ()
     fraction: float = 1.0
     fraction_unit: Unit = "patient"  # "image" as in published tables: a patient may be cut
+    fraction_seed: int | None = None  # of the draw of a fraction or shots; that of the run where omitted
     shots: int | None = None  # positive patients a finding, in place of a fraction; always whole patients
     epochs: int = 50  # CXRBase's fine-tuning; the same for heads on frozen features
     steps: int | None = None  # fine-tuning: optimizer steps in place of epochs
@@ -106,6 +107,7 @@ class Options:
             "label_smoothing": 0.0 if frozen else 0.1,
             "layer_decay": decay,
             "augment": "none" if frozen else "weak",
+            "fraction_seed": self.seed,
         }
         if not frozen:
             defaults["warmup"] = 0.1

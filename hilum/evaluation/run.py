@@ -211,7 +211,9 @@ def _write_patients(plan: Plan, run: RunFolder) -> None:
     options = plan.options
     whole = options.shots is not None or options.fraction == 1
     unit = "patient" if whole else options.fraction_unit
-    record = fraction_record(plan.train.manifest, options.fraction, options.seed, unit=unit, shots=options.shots)
+    seed = options.fraction_seed
+    assert seed is not None
+    record = fraction_record(plan.train.manifest, options.fraction, seed, unit=unit, shots=options.shots)
     chosen_by = sorted(set(plan.val.manifest.table["patient_id"]))
     if plan.record.second_round != "none":  # these were learned from, too
         record["patients"] = sorted({*record["patients"], *chosen_by})

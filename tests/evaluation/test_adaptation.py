@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -32,7 +33,7 @@ def test_defaults_follow_the_mode(options: Options) -> None:
     assert tuned.lrs == (5e-3 * 16 / 256,)
     assert replace(options, mode="finetune", weights="random").resolved().layer_decay == 1.0
     given = replace(options, mode="finetune", lrs=(0.1,), label_smoothing=0.0, layer_decay=0.9, batch_size=8)
-    assert given.resolved() == replace(given, weight_decay=0.05, warmup=0.1, augment="weak")
+    assert given.resolved() == replace(given, weight_decay=0.05, warmup=0.1, augment="weak", fraction_seed=0)
 
 
 def test_a_plan_holds_what_will_run(options: Options) -> None:
@@ -43,6 +44,34 @@ def test_a_plan_holds_what_will_run(options: Options) -> None:
     assert set(plan.train.manifest.table["view_position"]) == {"PA"}
     assert len(plan.val) == 12  # a fraction takes nothing from validation
     assert plan.to_json()["positives_negatives"]["train"]["Mass"] == plan.train.counts()["Mass"]
+
+
+def test_runs_of_other_seeds_may_learn_from_the_same_films(options: Options) -> None:
+    tenth = replace(options, fraction=0.25)
+    patients = [
+        set(make_plan(chosen).train.manifest.table["patient_id"])
+        for chosen in (tenth, replace(tenth, seed=1), replace(tenth, seed=1, fraction_seed=0))
+    ]
+    assert patients[0] != patients[1]
+    assert patients[0] == patients[2]
+
+
+def test_forty_findings_of_a_long_tail_are_planned_and_counted(options: Options, films: Path, tmp_path: Path) -> None:
+    table, rng = Manifest.read(films).table.copy(), np.random.default_rng(0)
+    names = tuple(f"Finding{number:02d}" for number in range(40))
+    for number, name in enumerate(names):
+        column = np.zeros(len(table))
+        column[rng.permutation(len(table))[: 60 - number]] = 1.0  # from half of the films to a sixth
+        table[f"label.{name}"] = np.where(rng.random(len(table)) < 0.05, np.nan, column)
+    (tmp_path / "images").symlink_to(films / "images")
+    Manifest.from_table(table, tmp_path).write(tmp_path)
+    tail = replace(options, data=str(tmp_path), labels=names, loss="asymmetric", head="mlp")
+    plan = make_plan(tail)
+    assert len(plan.record.counts) == 40
+    train = plan.train.manifest.table
+    assert plan.record.counts["Finding39"][0] == int((train["label.Finding39"] == 1).sum())
+    with pytest.raises(ManifestError, match="lacks one of the two classes of"):
+        make_plan(replace(tail, fraction=0.03))
 
 
 def test_random_weights_are_another_network_of_the_same_shape(options: Options) -> None:

@@ -21,6 +21,7 @@ def classify(
     mode: Literal["frozen", "finetune"] | None = None,
     fraction: float | None = None,
     fraction_unit: Literal["patient", "image"] | None = None,
+    fraction_seed: int | None = None,
     shots: int | None = None,
     pool: Literal["cls", "mean", "cls+mean"] | None = None,
     policy: str | None = None,
@@ -79,6 +80,7 @@ def classify(
         mode: frozen (default) encodes each film once and trains heads on the features; finetune trains all weights.
         fraction: share of the training patients, e.g. 0.01, 0.1; default 1; nested for one seed.
         fraction_unit: image draws films instead of patients, as published tables do: a patient may be cut.
+        fraction_seed: of the draw of --fraction or --shots, to repeat a run on the same films; default --seed.
         shots: this many positive patients a finding, and the negatives they need, in place of a fraction.
         pool: what stands for a film: class token, mean of patch tokens (default), or both.
         policy: uncertain labels (-1) as ones, zeros or ignore (default); by finding, e.g. zeros,Edema=ones; or a
