@@ -20,13 +20,31 @@ from hilum.tables.record import WITHOUT_TRAINING, Job
 RUN, JUDGED, DONE = "run", "judged", "done.json"
 ASKED: Final = {"zero-shot": ZeroShot, "ground": Grounding, "retrieve": Retrieval}
 
-# What a miniature changes: how long, how large and how exact, never which head, loss, optimiser or rule.
+# What a miniature changes: how long, how wide and how exact, never which head, loss, optimiser or rule.
 MINIATURE: Final[dict[str, dict[str, Any]]] = {
     "classify": {"epochs": 1, "batch_size": 16, "precision": "fp32"},
     "survive": {"epochs": 2, "horizon": 1825.0},
-    "segment": {"steps": 2, "warmup_steps": 1, "evaluate_every": 2, "batch_size": 4, "size": 64, "precision": "fp32"},
-    "detect": {"steps": 2, "shots": 2, "batch_size": 4, "size": 64, "precision": "fp32"},
+    "segment": {
+        "steps": 2,
+        "warmup_steps": 1,
+        "evaluate_every": 2,
+        "batch_size": 4,
+        "precision": "fp32",
+        "size": 64,
+        "width": 16,
+        "auxiliary_width": 8,
+        "decoder": (16, 16, 8, 8),
+    },
+    "detect": {
+        "steps": 2,
+        "shots": 2,
+        "batch_size": 4,
+        "precision": "fp32",
+        "size": 64,
+        "head_set": {"width": 32, "heads": 2, "layers": 1, "feedforward": 64, "queries": 8},
+    },
 }
+SMALL_HEADS: Final = {"glori": {"dim": 32, "heads": 4, "feedforward": 64}}
 STEPS: Final = 2
 LEAST_FRACTION: Final = 0.5  # of a miniature's few patients, so that both classes are among them
 SHOTS: Final = 2
@@ -68,12 +86,14 @@ def options_of(job: Job, encoder: str, data: str, seed: int, *, miniature: bool 
 
 def shrink(job: Job, known: list[str]) -> dict[str, Any]:
     """The fields that make a job a miniature."""
-    values = _known_names(known, MINIATURE[job.task])
-    if "steps" in job.options:
+    values, given = _known_names(known, MINIATURE[job.task]), _given(job)
+    if (head := given.get("head", "")) in SMALL_HEADS:
+        values["head_set"] = {**given.get("head_set", {}), **SMALL_HEADS[head]}
+    if "steps" in given:
         values["steps"] = STEPS
-    if "fraction" in job.options:
-        values["fraction"] = max(LEAST_FRACTION, float(job.options["fraction"]))
-    if "shots" in job.options:
+    if "fraction" in given:
+        values["fraction"] = max(LEAST_FRACTION, float(given["fraction"]))
+    if "shots" in given:
         values["shots"] = SHOTS
     return values
 
@@ -114,9 +134,16 @@ def do_job(job: Job, encoder: str, folder: Path, seed: int, place: Place) -> Pat
             if not resume:
                 shutil.rmtree(run, ignore_errors=True)  # stopped before it had begun
             task.carry_out(task.make_plan(options), run, resume=resume, runner=place.runner)
-        task.judge_run(str(run), judged_on, out=str(judged), draws=place.draws, runner=place.runner)
+        fewer = {"baselines": ()} if place.miniature else {}
+        task.judge_run(str(run), judged_on, out=str(judged), draws=place.draws, runner=place.runner, **fewer)
     write_atomic(folder / DONE, "{}\n")
     return judged
+
+
+def _given(job: Job) -> dict[str, Any]:
+    """Fields that the preset and the table give."""
+    presets: Mapping[str, Mapping[str, Any]] = {} if job.preset is None else task_named(job.task).part("presets")
+    return {**presets.get(job.preset or "", {}), **job.options}
 
 
 def _known(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -234,7 +234,7 @@ def _row(table: PaperTable, row: Row, encoder: str | None, done: Done, draws: in
         readings = {
             column.key: _reading(table, row.setting, column, encoder, done, draws)
             for column in table.columns
-            if not column.mean_of
+            if not column.mean_of and _has(table, row.setting, column)
         }
         for column in table.columns:
             if column.mean_of:
@@ -242,7 +242,7 @@ def _row(table: PaperTable, row: Row, encoder: str | None, done: Done, draws: in
     cells = [
         {
             "published": None if number.value is None else asdict(number),
-            "ours": None if encoder is None else readings[column.key].to_json(),
+            "ours": readings[column.key].to_json() if column.key in readings else None,
         }
         for column, number in zip(table.columns, row.numbers, strict=True)
     ]
@@ -262,13 +262,17 @@ def _reading(table: PaperTable, setting: str, column: Column, encoder: str, done
     job, measure, finding = found
     if (encoder, job.name) in done.faults:
         return Reading(reason=done.faults[encoder, job.name])
-    if finding != "macro" and job.task in ("classify", "detect") and not _asks(job, finding):
-        return Reading(reason="the data set does not have this finding")
     return read(measure, done.folders[encoder, job.name], finding, draws=draws)
 
 
-def _asks(job: Job, finding: str) -> bool:
-    return finding in job.options.get("labels", DATA_SETS[job.data].findings)
+def _has(table: PaperTable, setting: str, column: Column) -> bool:
+    """Whether the data set of a cell has its finding at all; where it has not, the paper prints a dash."""
+    found = table.cell(setting, column)
+    if found is None:
+        return True
+    job, _, finding = found
+    known = job.options.get("labels", (*DATA_SETS[job.data].findings, *DATA_SETS[job.data].endpoints))
+    return finding == "macro" or finding in known
 
 
 def _mean(parts: Sequence[Reading]) -> Reading:
