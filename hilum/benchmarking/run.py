@@ -19,6 +19,7 @@ from hilum.benchmarking.leaderboard import failures, mean_places, read_standings
 from hilum.benchmarking.leaderboard_page import write_leaderboard
 from hilum.benchmarking.seen_before import TestFilms, seen_before
 from hilum.benchmarking.stores import Need, need_of
+from hilum.benchmarking.task_file import ZERO_SHOT
 from hilum.benchmarking.work import Say, Workplace, carry_out, check_same, options_of, state_of
 from hilum.encoder import load
 from hilum.errors import ConfigError
@@ -175,8 +176,8 @@ def _check_task(cell: Cell, films: Manifest) -> None:
     """A task's options, labels and films, as far as they do not depend on the encoder."""
     options = options_of(cell)
     labels = getattr(options, "labels", ())
-    if labels or cell.task.task == "classify":
-        check_findings(films, labels)
+    if cell.task.task in ("classify", "survive", ZERO_SHOT) and (labels or cell.task.task == "classify"):
+        check_findings(films, labels)  # masks and boxes have names of their own, which their plans check
     for split in ("train", "val", "test") if cell.task.trained else ("test",):
         if not (films.table["split"] == split).any():
             raise ConfigError(f"has no {split} films", where=cell.task.data, fix="Check the column split")
