@@ -96,6 +96,10 @@ def test_numbers_are_those_of_the_table(judged: tuple[Path, dict], manifest: Man
         assert entry["cnr"]["macro"]["value"] == pytest.approx(part.groupby("category")["cnr"].mean().mean())
         assert entry["iou"]["0.1"] == pytest.approx(part["iou@0.1"].mean())
         np.testing.assert_allclose(part["miou"], part[[f"iou@{t}" for t in THRESHOLDS]].mean(axis=1))
+    items = pd.read_parquet(out / "items.parquet")
+    assert items["item_id"].is_unique
+    assert items["value.miou"].mean() == pytest.approx(results["ways"]["with_prior"]["miou"]["micro"]["value"])
+    assert items["value.cnr@centre"].mean() == pytest.approx(results["ways"]["centre"]["cnr"]["micro"]["value"])
     wide = scores.pivot(index="question", columns="way", values="miou")
     first = results["differences"][0]
     assert (first["first"], first["second"]) == ("with_prior", "without_prior")

@@ -111,6 +111,12 @@ def test_what_is_written(data: Path, reader: LookupEncoder, manifest: Manifest, 
     table = pd.read_parquet(out / "ranks.parquet")
     one = table[(table["direction"] == "image_to_report") & (table["hit"] == "study")]
     assert one["rank"].median() == results["directions"]["image_to_report"]["study"]["median_rank"]["value"]
+    items = pd.read_parquet(out / "items.parquet")
+    assert items["item_id"].is_unique
+    for direction, part in items.groupby("category"):
+        entry = results["directions"][direction.replace(" ", "_")]["study"]
+        assert part["value.recall@10"].mean() == pytest.approx(entry["recall"]["10"]["value"])
+    np.testing.assert_allclose(items["value.reciprocal_rank"], 1 / table.loc[table["hit"] == "study", "rank"])
     with Image.open(out / "similar_cases.png") as picture:
         assert picture.size[0] > picture.size[1] > 3 * 190
     with pytest.raises(ConfigError, match="the output folder is not empty"):
