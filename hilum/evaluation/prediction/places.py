@@ -66,7 +66,7 @@ def load_boxes(run: str | Path) -> Predictor:
         store = FilmStore(films.manifest)
         table = find_boxes(model, boxed, store, trained.preprocessing, runner, most=record.most_found)
         rows = pd.Index(films.manifest.table["image_id"]).get_indexer(pd.Index(table["image_id"]))
-        corners = table[BOX].to_numpy(np.float64)
+        corners = table[BOX].to_numpy(np.float64, copy=True)
         for row in np.unique(rows):
             corners[rows == row] = films.placed[row].boxes(corners[rows == row])
         table = table.assign(row=rows, **dict(zip(BOX, corners.T, strict=True)))
