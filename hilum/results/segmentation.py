@@ -134,10 +134,10 @@ def segmentation_markdown(results: Mapping[str, Any]) -> str:
         f"{100 * boot['confidence']:g} % percentile interval of {boot['draws']:,} patient-level bootstrap draws, seed "
         f"{boot['seed']}.",
     ]
-    sections = [(name, entry["scores"]) for name, entry in results["findings"].items()]
+    sections = [(name, "Films", entry["scores"]) for name, entry in results["findings"].items()]
     if len(sections) > 1:
-        sections.insert(0, ("Mean over findings", results["macro"]))
-    for title, scores in sections:
+        sections.insert(0, ("Mean over findings", "Films × findings", results["macro"]))
+    for title, counted, scores in sections:
         rows = [
             [
                 {**METRICS, **DISTANCES}[metric],
@@ -148,7 +148,7 @@ def segmentation_markdown(results: Mapping[str, Any]) -> str:
             ]
             for metric, score in scores.items()
         ]
-        parts += [f"## {title}", table(("", "Model", "Nothing drawn", "Difference", "Films"), rows)]
+        parts += [f"## {title}", table(("", "Model", "Nothing drawn", "Difference", counted), rows)]
     rows = [
         [
             name,

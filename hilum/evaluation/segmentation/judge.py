@@ -94,7 +94,7 @@ def judge_masks(
     runner = runner or Runner()
     runner = replace(runner, batch_size=min(runner.batch_size, EVALUATION_BATCH))
     trained, manifest = load_segmenter(run), Manifest.read(data)
-    others = {_name(other): load_segmenter(other) for other in beside}
+    shown_models = dict(zip(_names([run, *beside]), [trained, *map(load_segmenter, beside)], strict=True))
     record = trained.record
     chosen, notes = honest_films(
         manifest,
@@ -111,7 +111,7 @@ def judge_masks(
     results = segmentation_results(items, cuts=_cuts(record), context=context, draws=draws, seed=seed)
     results["notes"] = [*notes, *truth.notes, *_remarks(record, films, len(chosen), items)]
     shown = films.take(choose_rows(films, seed, FILMS))
-    panels = mask_panels(shown, {_name(run): trained, **others}, runner)
+    panels = mask_panels(shown, shown_models, runner)
     folder = Path(out) if out is not None else Path(run) / f"evaluate-{split}-{manifest.digest[:8]}"
     page = write_reading(
         folder,
@@ -154,9 +154,11 @@ def _example(panel: Panel) -> Example:
     return Example(panel.title, tuple((caption, data_uri(picture)) for caption, picture in panel.pictures))
 
 
-def _name(run: str) -> str:
-    path = Path(run).resolve()
-    return path.parent.name if path.name == "model" else path.name
+def _names(runs: Sequence[str]) -> list[str]:
+    """The folders' names; those that are not alone in having theirs are numbered."""
+    paths = [Path(run).resolve() for run in runs]
+    names = [path.parent.name if path.name == "model" else path.name for path in paths]
+    return [f"{name} ({place})" if names.count(name) > 1 else name for place, name in enumerate(names, start=1)]
 
 
 def _cuts(record: SegmenterRecord) -> dict[str, dict[str, Any]]:
