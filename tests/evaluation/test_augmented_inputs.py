@@ -51,7 +51,7 @@ def test_views_are_keyed_by_epoch_and_film(encoder: Encoder, films: Path) -> Non
 @pytest.mark.parametrize("second_round", ["none", "fresh"])
 def test_heads_learn_from_views_and_are_chosen_by_plain_films(second_round: str, encoder: Encoder, films: Path) -> None:
     everything = Manifest.read(films)
-    parts = [labelled_films(everything, split, ("Mass", "Effusion"), LabelPolicy()) for split in ("train", "val")]  # type: ignore[arg-type]
+    parts = [labelled_films(everything, split, ("Mass", "Effusion"), LabelPolicy()) for split in ("train", "val")]
     settings = GridSettings(lrs=(1e-2,), epochs=2, batch_size=32)
     record = Record(("Mass", "Effusion"), second_round=second_round)
     views = augmentation("mrm", encoder.preprocessing)
