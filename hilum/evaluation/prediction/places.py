@@ -99,17 +99,23 @@ def coco(table: pd.DataFrame, films: NewFilms, findings: tuple[str, ...]) -> dic
         for row, placed in enumerate(films.placed)
     ]
     number = {name: k + 1 for k, name in enumerate(findings)}
+    parts = (
+        table["row"].tolist(),
+        table["category"].tolist(),
+        table[BOX].to_numpy(np.float64),
+        table["score"].tolist(),
+    )
     annotations = [
         {
             "id": n + 1,
-            "image_id": int(box.row),
-            "category_id": number[str(box.category)],
-            "bbox": [round(float(side), 2) for side in (box.x, box.y, box.w, box.h)],
-            "area": round(float(box.w * box.h), 2),
+            "image_id": row,
+            "category_id": number[category],
+            "bbox": box.round(2).tolist(),
+            "area": round(float(box[2] * box[3]), 2),
             "iscrowd": 0,
-            "score": float(box.score),
+            "score": score,
         }
-        for n, box in enumerate(table.itertuples())
+        for n, (row, category, box, score) in enumerate(zip(*parts, strict=True))
     ]
     categories = [{"id": k, "name": name} for name, k in number.items()]
     return {"images": images, "categories": categories, "annotations": annotations}

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from hilum.errors import CheckpointError
 from hilum.evaluation.classifier import load_classifier
@@ -110,11 +111,11 @@ def load_risks(run: str | Path) -> Predictor:
     return Predictor("survive", names, record.origin, answer, thresholds, about, explained(trained))
 
 
-def scored(names: tuple[str, ...], scores: np.ndarray, thresholds: Mapping[str, float]) -> pd.DataFrame:
+def scored(names: tuple[str, ...], scores: NDArray[np.float64], thresholds: Mapping[str, float]) -> pd.DataFrame:
     """Scores (N, K), and 1 or 0 for each from its threshold on; blank where none was chosen."""
-    columns = {SCORE + name: scores[:, k] for k, name in enumerate(names)}
+    calls = dict[str, pd.Series]()
     for k, name in enumerate(names):
         at = thresholds.get(name)
-        called = pd.array([None] * len(scores)) if at is None else scores[:, k] >= at
-        columns[CALLED + name] = pd.array(called, dtype="Int64")
-    return pd.DataFrame(columns)
+        called = [None if at is None else int(score >= at) for score in scores[:, k]]
+        calls[CALLED + name] = pd.Series(called, dtype="Int64")
+    return pd.DataFrame({**{SCORE + name: scores[:, k] for k, name in enumerate(names)}, **calls})
