@@ -47,7 +47,7 @@ test-timm: .venv-timm/.ready
 	$(ONE) .venv-timm/bin/python -m pytest -q -m timm
 
 bench: $(READY)
-	for file in benchmarks/*.py; do $(ONE) $(PY) "$$file" || exit 1; done
+	for file in benchmarks/*.py; do $(ONE) $(PY) -m "benchmarks.$$(basename "$$file" .py)" || exit 1; done
 
 clean:
 	rm -rf .venv .venv-timm demo .pytest_cache .mypy_cache .ruff_cache
