@@ -103,7 +103,8 @@ class LabelLoss:
         if not self.weights:
             return cells
         present, absent = logits.new_tensor(self.weights)
-        return cells * (targets * present + (1 - targets) * absent)
+        weight: Tensor = targets * present + (1 - targets) * absent
+        return cells * weight
 
     def _rows(self, logits: Tensor, targets: Tensor) -> Tensor:
         soft = targets * (1 - self.smoothing) + self.smoothing / targets.shape[-1]

@@ -60,7 +60,8 @@ class CropFlip:
 
     def __call__(self, film: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
         """One view of a film (H, W) uint8."""
-        box = draw_crop(rng, *film.shape, self.scale)
+        height, width = film.shape
+        box = draw_crop(rng, height, width, self.scale)
         pixels = crop_resize(film, box, self.size, _FILTERS[self.interpolation])
         return {IMAGE: as_image(pixels[:, ::-1] if rng.random() < self.flip else pixels)}
 

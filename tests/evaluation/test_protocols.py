@@ -157,11 +157,11 @@ def test_a_fixed_table_of_positions_learns_where_the_protocol_says(positions: bo
 
 @pytest.mark.slow
 def test_mrms_fine_tuning_takes_a_step_at_full_size(tmp_path: Path) -> None:
-    """ViT-B/16, 224 pixels, 14 findings; a batch of 16 films in place of 96, in micro-batches of 8."""
+    """ViT-B/16, 224 pixels, 14 findings; a batch of 8 films in place of 96, in micro-batches of 4."""
     rng, findings = np.random.default_rng(0), tuple(f"Finding{number}" for number in range(14))
     (tmp_path / "images").mkdir()
     rows = []
-    for number in range(16):
+    for number in range(8):
         film = rng.integers(0, 256, (240, 256), dtype=np.uint8)
         Image.fromarray(film).save(tmp_path / "images" / f"{number}.png")
         labels = {f"label.{name}": float(rng.random() < 0.3) for name in findings}
@@ -177,7 +177,7 @@ def test_mrms_fine_tuning_takes_a_step_at_full_size(tmp_path: Path) -> None:
     )
     assert sum(parameter.numel() for parameter in method.parameters()) == 85_798_656 + 14 * 769
     before = {name: value.clone() for name, value in method.named_parameters()}
-    loop = replace(made.training(16, workers=0, device="cpu"), micro_batch=8)
+    loop = replace(made.training(8, workers=0, device="cpu"), micro_batch=4)
     run = RunFolder(tmp_path / "run")
     run.start({"verb": "adapt"})
     films = TrainingFilms(FilmStore(manifest), list(manifest.table["image_id"]), targets)
