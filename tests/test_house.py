@@ -147,6 +147,7 @@ def test_the_public_surface_fits_a_page() -> None:
         "adapt",
         "audit",
         "benchmark",
+        "compare",
         "demo",
         "doctor",
         "embed",
