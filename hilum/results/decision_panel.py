@@ -38,7 +38,10 @@ def decision_panel(finding: str, labels: Floats, scores: Floats, entry: Mapping[
         return LEFT + SIDE * x / limit, TOP + SIDE * (top - y) / (top - bottom)
 
     def line(values: Floats) -> str:
-        drawn = [place(x, y) for x, y in zip(risk, values, strict=True) if bottom <= y <= top]
+        shown = np.clip(values, bottom, top)
+        last = np.flatnonzero(values > bottom)  # what stays below the axis from here on is not drawn
+        end = min(last[-1] + 2, risk.size) if last.size else 0
+        drawn = [place(x, y) for x, y in zip(risk[:end], shown[:end], strict=True)]
         return " ".join(f"{x:.1f},{y:.1f}" for x, y in drawn)
 
     marks = []
