@@ -120,7 +120,8 @@ def label_efficiency(entry: Mapping[str, Any], colours: Mapping[str, int]) -> Dr
         return None
     drawing = Drawing(f"{entry['metric']['title']} against share of labels", 520, 300)
     y = Axis.around(values, 250, 16)
-    x = {share: 62 + 430 * k / (len(shares) - 1) for k, share in enumerate(shares)}
+    span = np.log(shares[-1] / shares[0])
+    x = {share: float(62 + 430 * np.log(share / shares[0]) / span) for share in shares}
     _grid(drawing, y, 44, 510, upright=False)
     for share, place in x.items():
         drawing.texts.append(Text(place, 270, f"{100 * share:.4g} %", "middle"))
@@ -152,6 +153,9 @@ def dots_by_finding(entry: Mapping[str, Any], colours: Mapping[str, int]) -> Dra
     drawing = Drawing(f"{entry['metric']['title']} of every finding", 1056, 30 + tall * len(rows) + 34)
     x = Axis.around(values, 330, 1040, ticks=8)
     _grid(drawing, x, 22, 26 + tall * len(rows), upright=True)
+    chance = CHANCE.get(entry["metric"]["name"])
+    if chance is not None and x.low < chance:
+        drawing.strokes.append(Stroke(x.at(chance), 22, x.at(chance), 26 + tall * len(rows), None, "reference"))
     counted = any(row["n_positive"] for _, row in rows)
     drawing.texts.append(Text(310, 14, f"positive / {entry['noun']}" if counted else entry["noun"], "end"))
     for number, (name, row) in enumerate(rows):

@@ -83,7 +83,7 @@ def encoder_facts(spec: EncoderSpec, encoder: Encoder, told: Mapping[str, Any] |
         digest=weights_digest(encoder.model),
     )
     if spec.weights == "random":
-        return replace(plain, known="random", images_seen=0, epochs=0.0, hours="0", source="random weights")
+        return replace(plain, known="random", images=0, images_seen=0, epochs=0.0, hours="0", source="random weights")
     public = told.pop("public", None)
     if public is None and encoder.origin.get("method") not in (None, "none"):
         found = _own(plain, spec, encoder.origin)
