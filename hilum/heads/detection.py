@@ -86,7 +86,7 @@ class Detector(nn.Module):
         outputs = self.backbone.forward_intermediates(images, depth - self.taps[0], norm=True)
         rows, columns = images.shape[-2] // patch, images.shape[-1] // patch
         chosen = [outputs[tap - self.taps[0]][:, self.backbone.num_prefix_tokens :] for tap in self.taps]
-        return torch.cat([tokens.transpose(1, 2).unflatten(2, (rows, columns)) for tokens in chosen], dim=1)
+        return torch.cat(chosen, dim=2).transpose(1, 2).reshape(len(images), -1, rows, columns)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B, Q, K) and boxes (B, Q, 4), centre, width and height as shares of the film's sides."""
@@ -155,23 +155,21 @@ def _lw_detr(channels: int, taps: int, findings: int, queries: int, config: Dete
     """LW-DETR of transformers with random weights and without its ViT."""
     from transformers import LwDetrConfig, LwDetrForObjectDetection, LwDetrViTConfig  # seconds to import
 
-    outside = LwDetrViTConfig(  # only its width and the number of maps matter: the network itself is thrown away
-        hidden_size=channels, num_hidden_layers=taps, num_attention_heads=1, mlp_ratio=1, image_size=32,
-        pretrain_image_size=32, num_windows=1, num_channels=1, out_indices=list(range(1, taps + 1)),
-    )  # fmt: skip
-    made = LwDetrForObjectDetection(
-        LwDetrConfig(
-            backbone_config=outside,
-            projector_scale_factors=list(config.scales),
-            d_model=config.width,
-            decoder_layers=config.layers,
-            decoder_ffn_dim=config.feedforward,
-            decoder_self_attention_heads=config.heads,
-            decoder_cross_attention_heads=2 * config.heads,
-            num_queries=queries,
-            group_detr=config.groups,
-            num_labels=findings,
-        )
-    )
+    outside: dict[str, Any] = {  # only its width and the number of maps matter: the network itself is thrown away
+        "hidden_size": channels, "num_hidden_layers": taps, "num_attention_heads": 1, "mlp_ratio": 1, "image_size": 32,
+        "pretrain_image_size": 32, "num_windows": 1, "num_channels": 1, "out_indices": list(range(1, taps + 1)),
+    }  # fmt: skip
+    sizes: dict[str, Any] = {
+        "projector_scale_factors": list(config.scales),
+        "d_model": config.width,
+        "decoder_layers": config.layers,
+        "decoder_ffn_dim": config.feedforward,
+        "decoder_self_attention_heads": config.heads,
+        "decoder_cross_attention_heads": 2 * config.heads,
+        "num_queries": queries,
+        "group_detr": config.groups,
+        "num_labels": findings,
+    }
+    made: Any = LwDetrForObjectDetection(LwDetrConfig(backbone_config=LwDetrViTConfig(**outside), **sizes))
     made.model.backbone = _Projector(made.model.backbone.projector, taps)
     return made

@@ -103,8 +103,17 @@ def judge_boxes(
     found = find_boxes(model, films, store, trained.preprocessing, runner, most=record.most_found)
     baseline = None if baselines is not None and not baselines else prior_table(record.prior, films)
     context = _context(record, run=run, data=data, digest=manifest.digest, split=split) | {"command": command}
-    truth, asked = films.truth(), {"findings": record.findings, "baseline": baseline, "thresholds": record.thresholds}
-    results = detection_results(found, truth, context=context, draws=draws, seed=seed, **asked)
+    truth = films.truth()
+    results = detection_results(
+        found,
+        truth,
+        findings=record.findings,
+        baseline=baseline,
+        context=context,
+        thresholds=record.thresholds,
+        draws=draws,
+        seed=seed,
+    )
     results["notes"] += [*notes, *films.notes, *_remarks(record)]
     examples, picture = draw_examples(films, found, record.thresholds, seed=seed)
     folder = Path(out) if out is not None else Path(run) / f"evaluate-{split}-{manifest.digest[:8]}"

@@ -189,7 +189,7 @@ def _on_films(
     """Boxes of every film (M, 5) in its pixels, and notes."""
     row = table["row"].to_numpy(np.int64)
     boxes = _in_film_pixels(table, shapes[row], prepared_fit(manifest))
-    there = (boxes[:, 2:] > 0).all(axis=1)
+    there: NDArray[np.bool_] = np.asarray((boxes[:, 2:] > 0).all(axis=1))
     lost = int((~there).sum())
     if lost > OUTSIDE * len(table):
         raise ManifestError(

