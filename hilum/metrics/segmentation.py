@@ -121,15 +121,16 @@ def surface_distance(
 
 
 class Pooled(NamedTuple):
-    """A pooled score of a model, of drawing nothing on the same films, and their paired difference."""
+    """A pooled score of a model, of another way to draw on the same films, and their paired difference."""
 
     model: Estimate
-    nothing: Estimate
+    other: Estimate
     difference: Difference
 
 
 def pooled_scores(
     pixels: Pixels,
+    other: Pixels,
     patients: ArrayLike,
     categories: Sequence[str] | NDArray[np.str_],
     *,
@@ -141,6 +142,7 @@ def pooled_scores(
 
     Args:
         pixels: of N pairs of film and finding.
+        other: of the same pairs, drawn otherwise: `pixels.nothing()`, or another model's.
         patients: (N,) ids; the draws are those of `Resample` over the same patients.
         categories: (N,) finding of each pair.
         draws: replicates.
@@ -156,7 +158,7 @@ def pooled_scores(
     blocks = [block.astype(np.float64) for block in draw_blocks(int(ids.size), draws, seed)]
     found: dict[str, dict[str, Pooled]] = {"dice_pooled": {}, "dice_classes": {}}
     tables = [[_sums(of.rows(category == k), patient[category == k], ids.size) for k in range(names.size)]
-              for of in (pixels, pixels.nothing())]  # fmt: skip
+              for of in (pixels, other)]  # fmt: skip
     for metric, score in (("dice_pooled", _pooled), ("dice_classes", _classes)):
         points = [np.array([score(sums.sum(axis=1, keepdims=True))[0] for sums in table]) for table in tables]
         drawn = [np.stack([_replicates(score, sums, blocks, draws) for sums in table]) for table in tables]
@@ -173,19 +175,19 @@ def pooled_scores(
 def _pair(
     points: Sequence[float], replicates: Sequence[Floats], pixels: Pixels, patient: NDArray[np.intp], confidence: float
 ) -> Pooled:
-    """Model, nothing and their difference from points and replicates of both."""
+    """Model, the other and their difference from points and replicates of both."""
     count = int(np.unique(patient).size)
-    model, nothing = (
+    model, other = (
         _estimate(float(point), drawn, pixels, count, confidence)
         for point, drawn in zip(points, replicates, strict=True)
     )
     gap, gaps = points[0] - points[1], replicates[0] - replicates[1]
     if np.isnan(gap):
-        return Pooled(model, nothing, Difference(None, None, None, None, 0, NO_POSITIVE))
+        return Pooled(model, other, Difference(None, None, None, None, 0, NO_POSITIVE))
     if count < 2:
-        return Pooled(model, nothing, Difference(float(gap), None, None, None, 0, ONE_PATIENT))
+        return Pooled(model, other, Difference(float(gap), None, None, None, 0, ONE_PATIENT))
     low, high, used = percentile_interval(gaps, confidence)
-    return Pooled(model, nothing, Difference(float(gap), low, high, two_sided_share(gaps), used))
+    return Pooled(model, other, Difference(float(gap), low, high, two_sided_share(gaps), used))
 
 
 def _estimate(point: float, replicates: Floats, pixels: Pixels, patients: int, confidence: float) -> Estimate:

@@ -1,4 +1,7 @@
-"""The results of drawn masks: Dice in every convention side by side, and beside each what drawing nothing scores."""
+"""The results of drawn masks: Dice in every convention side by side, beside each what needs no look at the film.
+
+That is to draw nothing, and to draw the mean mask of the training films in the same place on every film.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,18 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from hilum.metrics.estimate import Difference, Estimate
 from hilum.metrics.resample import Resample
 from hilum.metrics.segmentation import Pixels, Pooled, dice_all, dice_positive, iou_positive, pooled_scores
 from hilum.results.classification import software_versions
 from hilum.results.markdown import table
 from hilum.results.page import as_text, environment, number, percent, said
 
+Floats = NDArray[np.float64]
+
 VALUE: Final = "value."  # prefix of a metric's column in items.parquet
+PLACE: Final = ("mean_mask.both", "mean_mask.drawn")  # pixels of the mean mask, which is the same on every film
 PIXELS: Final = ("pixels.both", "pixels.drawn", "pixels.true", "pixels.known")
 METRICS: Final = {
     "dice_positive": "Dice, films with the finding",
@@ -25,6 +31,8 @@ METRICS: Final = {
     "dice_classes": "mDice, finding and background pooled",
     "iou": "IoU, films with the finding",
 }
+POOLED: Final = ("dice_pooled", "dice_classes")
+BLIND: Final = {"nothing": "Nothing drawn", "mean_mask": "Mean mask"}
 DISTANCES: Final = {
     "hd95_mm": "95 % surface distance, mm",
     "hd95_pixels": "95 % surface distance, pixels (the manifest has no spacing_mm)",
@@ -59,27 +67,38 @@ def segmentation_results(
         confidence: coverage of the intervals.
 
     Returns:
-        Plain JSON values without NaN: `findings` (name -> counts, cut, `scores`: metric -> `model`, `nothing`,
-        `difference`), `macro` (the same scores, means over findings), `counts`, `bootstrap`, `versions`, `context`.
+        Plain JSON values without NaN: `findings` (name -> counts, cut, `scores`: metric -> `model`, `blind`: way ->
+        `value` and paired `difference`), `macro` (the same scores, means over findings), `counts`, `bootstrap`,
+        `versions`, `context`.
     """
     patients = items["patient_id"].to_numpy(str)
     category = items["category"].to_numpy(str)
-    names = list(dict.fromkeys(category))
     pixels = Pixels(*(items[name].to_numpy(np.float64) for name in PIXELS))
+    blind = {"nothing": pixels.nothing()}
+    if PLACE[0] in items:
+        both, drawn = (items[name].to_numpy(np.float64) for name in PLACE)
+        blind["mean_mask"] = Pixels(both, drawn, pixels.true, pixels.known)
     resample = Resample(patients, draws=draws, seed=seed, confidence=confidence)
-    pooled = pooled_scores(pixels, patients, category, draws=draws, seed=seed, confidence=confidence)
     columns = _columns(items, pixels)
-    findings = {}
-    for name in names:
+    others = {way: _columns(items.iloc[:, :0], of) for way, of in blind.items()}
+    pooled = {
+        way: pooled_scores(pixels, of, patients, category, draws=draws, seed=seed, confidence=confidence)
+        for way, of in blind.items()
+    }
+    findings: dict[str, Any] = {}
+    for name in dict.fromkeys(category):
         here = category == name
         scores = {
-            metric: _means(resample, np.where(here, model, np.nan), np.where(here, nothing, np.nan))
-            for metric, (model, nothing) in columns.items()
+            metric: _means(resample, np.where(here, values, np.nan), {w: c.get(metric) for w, c in others.items()})
+            for metric, values in columns.items()
         }
-        scores |= {metric: _pooled(of[name]) for metric, of in pooled.items()}
+        scores |= {metric: _pooled({w: of[metric][name] for w, of in pooled.items()}) for metric in POOLED}
         findings[name] = {**_counts(pixels.rows(here), patients[here]), **cuts[name], "scores": _ordered(scores)}
-    macro = {metric: _macro(resample, *pair, category) for metric, pair in columns.items()}
-    macro |= {metric: _pooled(of[""]) for metric, of in pooled.items()}
+    macro = {
+        metric: _means(resample, values, {w: c.get(metric) for w, c in others.items()}, category)
+        for metric, values in columns.items()
+    }
+    macro |= {metric: _pooled({w: of[metric][""] for w, of in pooled.items()}) for metric in POOLED}
     return {
         "task": "segmentation",
         "findings": findings,
@@ -114,6 +133,7 @@ def segmentation_page(results: Mapping[str, Any], examples: Sequence[Example], l
             examples=examples,
             legend=legend,
             headline=headline(results),
+            ways=ways(results),
         )
     )
 
@@ -123,6 +143,11 @@ def headline(results: Mapping[str, Any]) -> Mapping[str, Any]:
     findings = results["findings"]
     scores: Mapping[str, Any] = next(iter(findings.values()))["scores"] if len(findings) == 1 else results["macro"]
     return scores
+
+
+def ways(results: Mapping[str, Any]) -> dict[str, str]:
+    """The blind ways that were measured, with their headings."""
+    return {way: BLIND[way] for way in results["macro"]["dice_all"]["blind"]}
 
 
 def segmentation_markdown(results: Mapping[str, Any]) -> str:
@@ -137,18 +162,19 @@ def segmentation_markdown(results: Mapping[str, Any]) -> str:
     sections = [(name, "Films", entry["scores"]) for name, entry in results["findings"].items()]
     if len(sections) > 1:
         sections.insert(0, ("Mean over findings", "Films × findings", results["macro"]))
+    blind = ways(results)
+    heads = [text for name in blind.values() for text in (name, f"Model − {name.lower()}")]
     for title, counted, scores in sections:
         rows = [
             [
                 {**METRICS, **DISTANCES}[metric],
                 said(score["model"]),
-                said(score["nothing"]),
-                said(score["difference"], signed=True),
+                *(text for way in blind for text in _blind_cells(score["blind"].get(way))),
                 f"{score['model']['n']:,}",
             ]
             for metric, score in scores.items()
         ]
-        parts += [f"## {title}", table(("", "Model", "Nothing drawn", "Difference", counted), rows)]
+        parts += [f"## {title}", table(("", "Model", *heads, counted), rows)]
     rows = [
         [
             name,
@@ -172,47 +198,50 @@ def segmentation_markdown(results: Mapping[str, Any]) -> str:
 
 
 def summary_lines(results: Mapping[str, Any]) -> list[str]:
-    """A line a finding for the terminal, what drawing nothing scores beside it."""
+    """A line a finding for the terminal, what drawing nothing and the mean mask score beside it."""
     lines = []
     for name, entry in results["findings"].items():
         positive, every = entry["scores"]["dice_positive"], entry["scores"]["dice_all"]
+        usual = positive["blind"].get("mean_mask")
+        beside = f" (mean mask {number(usual['value']['value'])})" if usual else ""
         lines.append(
-            f"{name}: Dice {said(positive['model'])} on {entry['positive']:,} films with it; empty = 1: "
-            f"{said(every['model'])} on {entry['films']:,} films, drawing nothing {number(every['nothing']['value'])}"
+            f"{name}: Dice {said(positive['model'])} on {entry['positive']:,} films with it{beside}; empty = 1: "
+            f"{said(every['model'])} on {entry['films']:,} films "
+            f"(drawing nothing {number(every['blind']['nothing']['value']['value'])})"
         )
     return lines
 
 
-def _columns(items: pd.DataFrame, pixels: Pixels) -> dict[str, tuple[Any, Any]]:
-    """Metric -> value of each item for the model and for drawing nothing."""
-    nothing = pixels.nothing()
-    found = {
-        "dice_positive": (dice_positive(pixels), dice_positive(nothing)),
-        "dice_all": (dice_all(pixels), dice_all(nothing)),
-        "iou": (iou_positive(pixels), iou_positive(nothing)),
-    }
-    for name in DISTANCES:
-        if VALUE + name in items:
-            found[name] = (items[VALUE + name].to_numpy(np.float64), np.full(len(items), np.nan))
-    return found
+def _blind_cells(entry: Mapping[str, Any] | None) -> tuple[str, str]:
+    return ("–", "–") if entry is None else (said(entry["value"]), said(entry["difference"], signed=True))
 
 
-def _means(resample: Resample, model: Any, nothing: Any) -> dict[str, Any]:
-    pair = (resample.mean(model), resample.mean(nothing), resample.difference(model, nothing))
-    return _entry(*pair)
+def _columns(items: pd.DataFrame, pixels: Pixels) -> dict[str, Floats]:
+    """Metric -> value of each item."""
+    found = {"dice_positive": dice_positive(pixels), "dice_all": dice_all(pixels), "iou": iou_positive(pixels)}
+    measured = [name for name in DISTANCES if VALUE + name in items]
+    return found | {name: items[VALUE + name].to_numpy(np.float64) for name in measured}
 
 
-def _macro(resample: Resample, model: Any, nothing: Any, category: Any) -> dict[str, Any]:
-    pair = (resample.macro(model, category), resample.macro(nothing, category))
-    return _entry(*pair, resample.difference(model, nothing, category))
+def _means(
+    resample: Resample, model: Floats, others: Mapping[str, Floats | None], category: Any | None = None
+) -> dict[str, Any]:
+    """Mean of a model's items (over findings, where categories are given) beside those of the blind ways."""
+    known = ~np.isnan(model)
+    mean = resample.mean if category is None else lambda values: resample.macro(values, category)
+    blind = {}
+    for way, values in others.items():
+        if values is not None:
+            here = np.where(known, values, np.nan)
+            gap = resample.difference(model, here, category)
+            blind[way] = {"value": mean(here).to_json(), "difference": gap.to_json()}
+    return {"model": mean(model).to_json(), "blind": blind}
 
 
-def _pooled(pooled: Pooled) -> dict[str, Any]:
-    return _entry(*pooled)
-
-
-def _entry(model: Estimate, nothing: Estimate, difference: Difference) -> dict[str, Any]:
-    return {"model": model.to_json(), "nothing": nothing.to_json(), "difference": difference.to_json()}
+def _pooled(pooled: Mapping[str, Pooled]) -> dict[str, Any]:
+    model = next(iter(pooled.values())).model.to_json()
+    blind = {w: {"value": of.other.to_json(), "difference": of.difference.to_json()} for w, of in pooled.items()}
+    return {"model": model, "blind": blind}
 
 
 def _ordered(scores: Mapping[str, Any]) -> dict[str, Any]:

@@ -131,7 +131,7 @@ def test_pooled_intervals_are_those_of_a_slow_bootstrap() -> None:
     pixels = counted(masks)
     patients = np.repeat([f"p{i}" for i in range(6)], 2)
     category = np.tile(["Mass", "Edema"], 6)
-    found = pooled_scores(pixels, patients, category, draws=200, seed=3)
+    found = pooled_scores(pixels, pixels.nothing(), patients, category, draws=200, seed=3)
     rows = np.random.default_rng(3).integers(6, size=(200, 6), dtype=np.uint32)  # as draw_blocks draws
     by_finding = {}
     for name in ("Edema", "Mass"):
@@ -148,7 +148,7 @@ def test_pooled_intervals_are_those_of_a_slow_bootstrap() -> None:
     assert (macro.low, macro.high) == pytest.approx(tuple(np.quantile(mean, (0.025, 0.975))))
     gap = found["dice_pooled"]["Mass"].difference
     assert gap.value == pytest.approx(dice_pooled(pixels.rows(category == "Mass")))
-    assert found["dice_pooled"]["Mass"].nothing.value == 0
+    assert found["dice_pooled"]["Mass"].other.value == 0
 
 
 def test_pooled_draws_are_those_of_the_means() -> None:
@@ -156,19 +156,21 @@ def test_pooled_draws_are_those_of_the_means() -> None:
     patients = np.array([f"p{i}" for i in range(8)])
     both = np.array([0, 1, 2, 3, 4, 5, 6, 7], float)
     pixels = Pixels(both, np.full(8, 7.0), np.full(8, 7.0), np.full(8, 49.0))
-    pooled = pooled_scores(pixels, patients, ["Mass"] * 8, draws=300, seed=1)["dice_pooled"]["Mass"].model
+    pooled = pooled_scores(pixels, pixels.nothing(), patients, ["Mass"] * 8, draws=300, seed=1)["dice_pooled"][
+        "Mass"
+    ].model
     mean = Resample(patients, draws=300, seed=1).mean(dice_positive(pixels))
     assert (pooled.value, pooled.low, pooled.high) == pytest.approx((mean.value, mean.low, mean.high))
 
 
 def test_undefined_is_said() -> None:
     none = Pixels(*(np.zeros(3) for _ in range(3)), np.full(3, 9.0))
-    found = pooled_scores(none, ["a", "b", "c"], ["Mass"] * 3, draws=50)["dice_pooled"]["Mass"]
+    found = pooled_scores(none, none, ["a", "b", "c"], ["Mass"] * 3, draws=50)["dice_pooled"]["Mass"]
     assert found.model.value is None
     assert "nothing is drawn and nothing is true" in found.model.reason
     assert found.difference.value is None
     one = Pixels(np.array([1.0]), np.array([2.0]), np.array([2.0]), np.array([9.0]))
-    alone = pooled_scores(one, ["a"], ["Mass"], draws=50)["dice_classes"]["Mass"]
+    alone = pooled_scores(one, one.nothing(), ["a"], ["Mass"], draws=50)["dice_classes"]["Mass"]
     assert alone.model.value is not None
     assert alone.model.low is None
     assert "one patient" in alone.model.reason

@@ -60,14 +60,33 @@ def test_numbers_by_hand() -> None:
     assert {k: mass[k] for k in ("films", "patients", "positive", "empty", "missed", "false_alarms")} == {
         "films": 4, "patients": 3, "positive": 2, "empty": 2, "missed": 1, "false_alarms": 1,
     }  # fmt: skip
-    nothing = {metric: score["nothing"]["value"] for metric, score in mass["scores"].items()}
+    nothing = {m: score["blind"]["nothing"]["value"]["value"] for m, score in mass["scores"].items() if m != "hd95_mm"}
     assert (nothing["dice_all"], nothing["dice_positive"], nothing["dice_pooled"]) == (0.5, 0.0, 0.0)
-    assert nothing["hd95_mm"] is None
-    assert mass["scores"]["dice_all"]["difference"]["value"] == pytest.approx(values["dice_all"] - 0.5)
+    assert mass["scores"]["hd95_mm"]["blind"] == {}
+    assert mass["scores"]["dice_all"]["blind"]["nothing"]["difference"]["value"] == pytest.approx(
+        values["dice_all"] - 0.5
+    )
     for metric, score in found["macro"].items():
         both = [entry["scores"][metric]["model"]["value"] for entry in (mass, edema)]
         assert score["model"]["value"] == pytest.approx(np.mean(both)), metric
     assert headline(found) is found["macro"]
+
+
+def test_the_mean_mask_stands_beside_the_model_where_it_was_counted() -> None:
+    table = items(MIXED).assign(**{"mean_mask.both": [2, 2, 0, 0, 3, 0], "mean_mask.drawn": 6})
+    found = results(table)
+    blind = found["findings"]["Mass"]["scores"]["dice_positive"]["blind"]["mean_mask"]
+    assert blind["value"]["value"] == pytest.approx(2 * 2 / 16)
+    assert blind["difference"]["value"] == pytest.approx(0.25 - 0.25)
+    pooled = found["findings"]["Mass"]["scores"]["dice_pooled"]["blind"]["mean_mask"]
+    assert pooled["value"]["value"] == pytest.approx(8 / 44)
+    assert found["macro"]["dice_all"]["blind"]["mean_mask"]["value"]["value"] == pytest.approx(
+        ((0.25 + 0.25 + 0 + 0) / 4 + (6 / 15 + 0) / 2) / 2
+    )
+    assert "Mean mask" in segmentation_page(found, [])
+    assert "Mean mask" in segmentation_markdown(found)
+    assert "mean mask 0.250" in summary_lines(found)[0]
+    assert "Mean mask" not in segmentation_page(results(items(MIXED)), [])
 
 
 def test_undefined_is_none_with_a_reason_and_json_has_no_nan() -> None:

@@ -11,11 +11,12 @@ from typing import Any, Final
 
 import pandas as pd
 
-from hilum.errors import ConfigError
+from hilum.errors import ConfigError, UserError
 from hilum.evaluation.features import Runner
 from hilum.evaluation.predict import honest_films
 from hilum.evaluation.run import trained_patients
 from hilum.evaluation.segmentation.films import MaskedFilms, masked_films
+from hilum.evaluation.segmentation.mean_mask import MeanMask, fit_mean_mask
 from hilum.evaluation.segmentation.measure import measured_items
 from hilum.evaluation.segmentation.model import SegmenterRecord, load_segmenter
 from hilum.evaluation.segmentation.run import EVALUATION_BATCH
@@ -34,7 +35,7 @@ from hilum.results.segmentation import (
 from hilum.run_folder import RunFolder
 from hilum.schema import Split
 
-BASELINES: Final = ("nothing",)  # always on the page: it costs no time
+BASELINES: Final = ("nothing", "mean-mask")  # the first is always on the page: it costs no time
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def judge_masks(
         draws: patients are drawn this often for the intervals.
         seed: of the draws, and of the films that are shown.
         views: only films with these view positions; default those of training.
-        baselines: what drawing nothing scores is always shown; no other is known here.
+        baselines: mean-mask is fitted on the set's other splits and shown; what drawing nothing scores always is. None:
+            both.
         masks: as in training; default DATA/masks, else where the run found its own.
         beside: further runs, whose masks are drawn in the pictures beside this one's.
         allow_train: judge on patients of the training all the same; the page says so.
@@ -106,7 +108,12 @@ def judge_masks(
     )
     truth = find_masks(run, record, chosen, masks)
     films = masked_films(MaskedFilms(chosen, truth), chosen)
-    items = measured_items(films, trained.probabilities(films, runner), {n: record.cut(n) for n in record.findings})
+    place: MeanMask | None = None
+    if baselines is None or "mean-mask" in baselines:
+        place, said = _mean_mask(run, record, manifest, masks, views, seed)
+        notes += said
+    cuts = {name: record.cut(name) for name in record.findings}
+    items = measured_items(films, trained.probabilities(films, runner), cuts, place)
     context = _context(record, run=run, data=data, digest=manifest.digest, split=split) | {"command": command}
     results = segmentation_results(items, cuts=_cuts(record), context=context, draws=draws, seed=seed)
     results["notes"] = [*notes, *truth.notes, *_remarks(record, films, len(chosen), items)]
@@ -139,6 +146,21 @@ def find_masks(run: str, record: SegmenterRecord, films: Manifest, masks: str | 
     rows, columns = trained.get("mask_size", SIIM_SIZE)
     pairs = trained.get("runs", "relative")
     return read_masks(films, record.findings, masks, pairs=pairs, size=(rows, columns), every=False)
+
+
+def _mean_mask(
+    run: str, record: SegmenterRecord, manifest: Manifest, masks: str | None, views: tuple[str, ...], seed: int
+) -> tuple[MeanMask | None, list[str]]:
+    """The mean mask of the set's own training films, cut by its validation films; or why there is none."""
+    wanted = views or tuple(record.origin.get("views", ())) or None
+    try:
+        parts = []
+        for split in ("train", "val"):
+            chosen = manifest.select(split=split, views=wanted)
+            parts.append(masked_films(MaskedFilms(chosen, find_masks(run, record, chosen, masks)), chosen))
+    except UserError as error:
+        return None, [f"No mean mask beside the model: {error}"]
+    return fit_mean_mask(parts[0], parts[1], seed), []
 
 
 def panels_sheet(panels: Sequence[Panel]) -> bytes:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hilum.evaluation.segmentation.choose import Cut
 from hilum.evaluation.segmentation.films import MaskedFilms
+from hilum.evaluation.segmentation.mean_mask import MeanMask
 from hilum.manifest.masks import UNKNOWN, resize_nearest
 from hilum.metrics.segmentation import (
     Pixels,
@@ -20,13 +21,16 @@ from hilum.metrics.segmentation import (
     iou_positive,
     surface_distance,
 )
-from hilum.results.segmentation import PIXELS, VALUE
+from hilum.results.segmentation import PIXELS, PLACE, VALUE
 
 DISTANCES: Final = {True: "hd95_mm", False: "hd95_pixels"}  # whether the manifest says how large a pixel is
 
 
 def measured_items(
-    films: MaskedFilms, probabilities: Iterable[NDArray[np.floating[Any]]], cuts: dict[str, Cut]
+    films: MaskedFilms,
+    probabilities: Iterable[NDArray[np.floating[Any]]],
+    cuts: dict[str, Cut],
+    place: MeanMask | None = None,
 ) -> pd.DataFrame:
     """One row a film and finding whose mask is known.
 
@@ -34,10 +38,11 @@ def measured_items(
         films: the films.
         probabilities: (K, H, W) of each, in order, on its own pixels.
         cuts: how each finding's probabilities become a mask.
+        place: the mean mask, counted beside; None: left out.
 
     Returns:
-        `item_id`, `image_id`, `patient_id`, `category`, `value.<metric>` (NaN: undefined for this item) and
-        `pixels.<count>`.
+        `item_id`, `image_id`, `patient_id`, `category`, `value.<metric>` (NaN: undefined for this item),
+        `pixels.<count>`, and `mean_mask.<count>` where it was asked for.
     """
     in_mm = any(films.spacing(row) is not None for row in range(len(films)))
     rows: list[dict[str, Any]] = []
@@ -49,12 +54,17 @@ def measured_items(
             if not known.any():
                 continue
             drawn, true = cuts[finding].mask(maps[k]), truth[k] == 1
+            usual = {}
+            if place is not None:
+                mask = place.mask(k, *drawn.shape) & known
+                usual = dict(zip(PLACE, (int((mask & true).sum()), int(mask.sum())), strict=True))
             distance = None if spacing is None else surface_distance(drawn & known, true, spacing)
             rows.append(
                 {
                     "row": row,
                     "category": finding,
                     **dict(zip(PIXELS, count_pixels(drawn, true, known), strict=True)),
+                    **usual,
                     VALUE + DISTANCES[in_mm]: np.nan if distance is None else distance,
                 }
             )
@@ -76,6 +86,6 @@ def _with_scores(films: MaskedFilms, counted: pd.DataFrame, distance: str) -> pd
             f"{VALUE}dice_all": dice_all(pixels),
             f"{VALUE}iou": iou_positive(pixels),
             VALUE + distance: counted[VALUE + distance],
-            **{name: counted[name].astype(np.int64) for name in PIXELS},
+            **{name: counted[name].astype(np.int64) for name in (*PIXELS, *PLACE) if name in counted},
         }
     )

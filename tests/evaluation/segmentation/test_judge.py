@@ -51,7 +51,9 @@ def test_everything_is_written_and_agrees(on_test: Any, trained_run: Path, maske
         assert scores["dice_all"]["model"]["value"] == pytest.approx(own["value.dice_all"].mean())
         assert scores["dice_positive"]["model"]["value"] == pytest.approx(own["value.dice_positive"].mean())
         assert scores["iou"]["model"]["value"] == pytest.approx(own["value.iou"].mean())
-        assert scores["dice_all"]["nothing"]["value"] == pytest.approx((own["pixels.true"] == 0).mean())
+        assert scores["dice_all"]["blind"]["nothing"]["value"]["value"] == pytest.approx(
+            (own["pixels.true"] == 0).mean()
+        )
         assert entry["positive"] + entry["empty"] == entry["films"] == len(own)
         assert entry["threshold"] == load_segmenter(trained_run).record.thresholds[name]
     assert "drawing nothing" in on_test.lines[0]
@@ -79,7 +81,13 @@ def test_masks_are_measured_on_the_films_own_pixels(on_test: Any, trained_run: P
 
 def test_a_reader_is_told_how(on_test: Any) -> None:
     page, text = (on_test.folder / "results.html").read_text(), (on_test.folder / "results.md").read_text()
-    for said in ("Dice, films with the finding", "empty = 1", "95 % surface distance, mm", "Nothing drawn", "mDice"):
+    for said in (
+        "Dice, films with the finding",
+        "empty = 1",
+        "95 % surface distance, mm",
+        "Nothing drawn",
+        "Mean mask",
+    ):
         assert said in page
         assert said in text
     assert "12 validation films" in page
@@ -103,7 +111,8 @@ def test_dishonest_or_impossible_requests_are_refused(
     with pytest.raises(ConfigError, match="no such file or folder of masks"):
         judged(trained_run, masked_data, tmp_path / "a", masks=str(tmp_path / "nowhere"))
     assert not (tmp_path / "a").exists()
-    val = judged(trained_run, masked_data, tmp_path / "val", split="val")
+    val = judged(trained_run, masked_data, tmp_path / "val", split="val", baselines=())
+    assert list(val.results["macro"]["dice_all"]["blind"]) == ["nothing"]
     assert any("chosen on these films" in note for note in val.results["notes"])
 
 
