@@ -18,7 +18,7 @@ from hilum.evaluation.features import Runner
 from hilum.evaluation.predict import COHORT
 from hilum.evaluation.prediction.map_files import Shown, write_maps
 from hilum.evaluation.prediction.maps import Way, names_of, resolve_way
-from hilum.evaluation.prediction.new_films import NewFilms, Unread, gather, read_films
+from hilum.evaluation.prediction.new_films import Given, NewFilms, Unread, gather, read_films
 from hilum.evaluation.prediction.predictors import CALLED, Answers, Predictor, load_predictor
 from hilum.evaluation.prepared import Prepared, prepared_for
 from hilum.evaluation.run import trained_patients
@@ -101,6 +101,7 @@ def predict_films(
     way = _way(predictor, asked)
     prepared, notes = _preparation(Path(run), predictor, asked)
     given = gather(films, split=asked.split, views=asked.views)
+    _refuse_among_films(target, films, given)
     target.parent.mkdir(parents=True, exist_ok=True)
     place = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
@@ -222,6 +223,12 @@ def _preparation(run: Path, predictor: Predictor, asked: Asked) -> tuple[Prepare
         "encoder's own transform. Give --size and --fit of `hilum prepare` if you know them."
     )
     return Prepared(), [note]
+
+
+def _refuse_among_films(target: Path, films: Sequence[str], given: Given) -> None:
+    """Maps that lie in the folder of films would be films of the next run."""
+    if given.manifest is None and any(target.resolve().is_relative_to(Path(film).resolve()) for film in films):
+        raise ConfigError("the output would lie among the films", where=target, fix="Give another --out")
 
 
 def _mapped(

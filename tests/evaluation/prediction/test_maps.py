@@ -16,7 +16,7 @@ from hilum.errors import CheckpointError, ConfigError
 from hilum.evaluation.classifier import Record, TrainedClassifier, build_classifier
 from hilum.evaluation.features import Runner
 from hilum.evaluation.prediction.explained import Explained, explained, load_explained
-from hilum.evaluation.prediction.maps import EVERY, MAKERS, WAYS, film_maps, names_of, resolve_way
+from hilum.evaluation.prediction.maps import EVERY, MAKERS, WAYS, _batch_size, film_maps, names_of, resolve_way
 from hilum.manifest import Manifest
 from hilum.models.resnet import ResNetConfig
 from hilum.models.vit import ViTConfig
@@ -204,6 +204,13 @@ def test_batches_and_choice_of_findings_do_not_change_maps(data: Path) -> None:
     air = next(film_maps(model, manifest, "cam", wanted=("Air",), runner=RUNNER))
     both = next(film_maps(model, manifest, "cam", runner=RUNNER))
     np.testing.assert_array_equal(air, both[1:])
+
+
+def test_large_films_are_explained_one_by_one() -> None:
+    small = made(HEADS["mean"])
+    large = replace(small, preprocessing=replace(GREY, size=1024))
+    assert [_batch_size(model, "gradient", RUNNER) for model in (small, large)] == [3, 1]
+    assert _batch_size(large, "cam", RUNNER) == 3  # keeps no attention
 
 
 def test_what_auto_means_and_which_maps_a_finding_has() -> None:

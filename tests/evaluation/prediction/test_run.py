@@ -144,6 +144,9 @@ def test_wrong_use_is_refused_and_leaves_nothing(
     asks(run, there, Asked(fit="pad"), ConfigError, "Add --size")
     asks(run, there, Asked(size=8), ConfigError, "8 pixels is no size for a film")
     asks(run, there, Asked(split="test"), ConfigError, "only a manifest says splits and views")
+    with pytest.raises(ConfigError, match="would lie among the films"):
+        predict_films(str(run), there, str(folder / "out"), Asked(), runner=RUNNER)
+    assert not (folder / "out").exists()
     (out / "kept").mkdir(parents=True)
     with pytest.raises(ConfigError, match="not empty"):
         predict_films(str(run), there, str(out), Asked(), runner=RUNNER)
