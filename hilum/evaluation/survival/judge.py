@@ -20,6 +20,7 @@ from hilum.evaluation.survival.model import RiskRecord, load_risk
 from hilum.evaluation.survival.scores import prediction_table, score_films, subjects_of
 from hilum.manifest import Manifest
 from hilum.results import classification_results, write_results
+from hilum.results.notes import draws_note
 from hilum.results.reading import write_reading
 from hilum.results.survival import (
     Curves,
@@ -112,7 +113,8 @@ def judge_risk(
         curves[endpoint] = survival_curves(persons, threshold=threshold)
         subjects.append(persons.assign(endpoint=endpoint))
     results = together(found)
-    results["notes"] = [*notes, f"The score is {score_meaning(record)}; higher means an earlier event."]
+    meaning = f"The score is {score_meaning(record)}; higher means an earlier event."
+    results["notes"] = [*notes, meaning, *draws_note(draws)]
     tables = {"predictions": predictions, "subjects": pd.concat(subjects, ignore_index=True)}
     page = write_reading(
         folder,
