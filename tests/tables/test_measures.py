@@ -87,7 +87,10 @@ def test_readings_of_tasks_that_are_asked(tmp_path: Path) -> None:
     estimate = {"value": 0.4, "low": 0.3, "high": 0.5, "reason": ""}
     groups = {"low": {"survival": {**estimate, "value": 0.8}}, "high": {"survival": estimate}}
     results = {
-        "ways": {"without_prior": {"cnr": {"micro": {**estimate, "value": 9}}}, "with_prior": {"cnr": {"micro": estimate}}},
+        "ways": {
+            "without_prior": {"cnr": {"micro": {**estimate, "value": 9}}},
+            "with_prior": {"cnr": {"micro": estimate}},
+        },
         "directions": {"image_to_report": {"pair": {"recall": {"5": estimate}}}},
         "endpoints": {"Death": {"groups": groups}},
     }

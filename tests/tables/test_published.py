@@ -84,7 +84,11 @@ def test_the_numbers_of_section_10_are_flagged() -> None:
         "maco-table-2": [(share, "MaCo", "Nodule") for share in ("1 %", "10 %", "100 %")],
         "maco-table-3": [("", "MaCo", f"SIIM {share}") for share in ("1 %", "10 %", "100 %")],
         "medim-table-1": [("", "MRM", f"CheXpert {share}") for share in ("1 %", "10 %", "100 %")],
-        "mrm-table-1": [("", "MGCA", "CheXpert 1 %"), ("", "MRM", "SIIM 100 %"), ("", "GLoRIA (CheXpert)", "SIIM 10 %")],
+        "mrm-table-1": [
+            ("", "MGCA", "CheXpert 1 %"),
+            ("", "MRM", "SIIM 100 %"),
+            ("", "GLoRIA (CheXpert)", "SIIM 10 %"),
+        ],
     }
     for name, cells in named.items():
         flagged = {(row.setting, row.method, column.key) for row, column, _ in TABLE_OF[name].flagged()}
@@ -92,7 +96,7 @@ def test_the_numbers_of_section_10_are_flagged() -> None:
 
 
 def _refuted(table: PaperTable) -> list[tuple[str, str, str]]:
-    """Cells outside the possible range, or outside their own interval, or in a row whose average is not its first cell."""
+    """Cells outside the possible range or their own interval, and averages that do not follow from their row."""
     found = []
     for row in table.rows:
         for column, number in zip(table.columns, row.numbers, strict=True):

@@ -23,7 +23,7 @@ def test_findings_play_themselves_where_they_can() -> None:
     cast = players(("Mass", "Effusion", "Gout"))
     assert cast["Effusion"] == "Effusion"
     assert {cast["Mass"], cast["Gout"]} <= set(COMMON) - {"Effusion"}
-    assert set(players(COMMON + ("Mass",))) == {*COMMON, "Mass"}
+    assert set(players((*COMMON, "Mass"))) == {*COMMON, "Mass"}
 
 
 @pytest.mark.parametrize("name", PUBLIC)
