@@ -15,6 +15,9 @@ def evaluate(
     seed: int = 0,
     views: tuple[str, ...] = (),
     baselines: tuple[str, ...] = (),
+    masks: str | None = None,
+    boxes: str | None = None,
+    beside: tuple[str, ...] = (),
     allow_train: bool = False,
     batch_size: int = 64,
     device: Literal["auto", "cpu", "cuda"] = "auto",
@@ -31,20 +34,29 @@ def evaluate(
         seed: of the draws.
         views: only films with these view positions; default those of training.
         baselines: what the model must beat, e.g. metadata,hog; default all that the task knows; none for none.
+        masks: segment: the true masks, as in training; default DATA/masks, else where the run found its own.
+        boxes: detect: the true boxes, as in training; default DATA/boxes.json, else where the run found its own.
+        beside: segment: further runs, whose masks are drawn beside this one's.
         allow_train: judge on patients of the training all the same; the page says so.
         batch_size: films a forward pass.
         device: cpu, cuda, or whichever is there.
         workers: loader processes.
     """
     given = dict(locals())
+    import inspect
     import shlex
     import sys
 
     from hilum.commands.arguments import as_words
+    from hilum.errors import ConfigError
     from hilum.evaluation.features import Runner
     from hilum.evaluation.tasks import task_of
 
-    judged = task_of(run).judge_run(
+    judge_run = task_of(run).judge_run
+    special = {name: given[name] for name in ("masks", "boxes", "beside") if given[name]}
+    if foreign := sorted(set(special) - set(inspect.signature(judge_run).parameters)):
+        raise ConfigError("says nothing to a run of this task", where=foreign[0], fix="Leave it out")
+    judged = judge_run(
         run,
         data,
         split=split,
@@ -56,6 +68,7 @@ def evaluate(
         allow_train=allow_train,
         runner=Runner(device=device, batch_size=batch_size, workers=workers),
         command=f"hilum {shlex.join(as_words(evaluate, given))}",
+        **special,
     )
     sys.stdout.write("\n".join([*judged.lines, str(judged.page)]) + "\n")
     return str(judged.folder)

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from hilum.cli import main
 from hilum.errors import CheckpointError, ConfigError
 from hilum.evaluation.segmentation.films import MaskedFilms
 from hilum.evaluation.segmentation.judge import judge_masks
@@ -157,3 +158,16 @@ def test_pictures(trained_run: Path, masked_data: Path) -> None:
     trained = load_segmenter(trained_run)
     panels = mask_panels(films.take(rows[:2]), {"ours": trained}, QUIET)
     assert [caption.split(",")[0] for caption, _ in panels[0].pictures] == ["film", "truth", "ours"]
+
+
+def test_the_shell_judges_and_draws_runs_side_by_side(
+    trained_run: Path, masked_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--draws", "100", "--beside", str(trained_run), "--masks", str(masked_data / "masks"), "--device", "cpu"]
+    out = str(tmp_path / "out")
+    assert main(["evaluate", str(trained_run), "--data", str(masked_data), "--out", out, *given]) == 0
+    assert "Mass: Dice 0." in capsys.readouterr().out
+    assert "upernet (2)" in (tmp_path / "out" / "results.html").read_text()
+    wrong = ["evaluate", str(trained_run), "--data", str(masked_data), "--boxes", "x.json"]
+    assert main(wrong) == 2
+    assert "boxes: says nothing to a run of this task" in capsys.readouterr().err
