@@ -43,6 +43,7 @@ class Metric:
 
     title: str
     higher: bool = True  # a larger value is better
+    aside: bool = False  # compared only where it is asked for by name
 
 
 @dataclass(frozen=True)

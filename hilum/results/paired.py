@@ -63,7 +63,7 @@ def compare_judgements(
 
     Args:
         judgements: two or more of one kind of task, on the same items; their names must differ.
-        metrics: names of those to compare; default all that every judgement has.
+        metrics: names of those to compare; default those that every judgement has, numbers of side maps left aside.
         draws: bootstrap replicates of patients.
         permutations: of the permutation tests.
         seed: of both.
@@ -88,7 +88,8 @@ def compare_judgements(
         if name not in known:
             raise unknown_name(name, known, kind="metric", where="metrics")
     how = Resampling(draws, permutations, seed, confidence)
-    compared = {name: _compare_metric(alike, name, how, margin) for name in metrics or known}
+    asked = metrics or [name for name in known if not first.metrics[name].aside]
+    compared = {name: _compare_metric(alike, name, how, margin) for name in asked}
     results: dict[str, Any] = plain(
         {
             "task": "comparison",

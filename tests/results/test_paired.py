@@ -116,6 +116,20 @@ def test_items_of_every_task_are_compared(tmp_path: Path, task: str) -> None:
     assert found["metrics"]["dice_pooled"]["pairs"][0]["macro"]["permutation"] is None
 
 
+def test_numbers_of_side_maps_are_compared_when_asked_for(tmp_path: Path) -> None:
+    judged = [
+        open_judgement(
+            write_folder(
+                tmp_path / name, {"task": "grounding"}, items=items(shift).assign(**{"value.miou@centre": 0.2 + shift})
+            )
+        )
+        for name, shift in (("good", 0.3), ("poor", 0.0))
+    ]
+    assert "miou@centre" not in compare_judgements(*judged, **FEW)["metrics"]
+    found = compare_judgements(*judged, metrics=("miou@centre",), **FEW)
+    assert found["verdicts"][0].startswith("good is better than poor: macro mIoU, centre differs by +0.300")
+
+
 def test_risks_and_boxes_are_compared(tmp_path: Path) -> None:
     risks = [
         open_judgement(write_folder(tmp_path / f"r{q}", survival_results(), subjects=subjects(q))) for q in (4.0, 0.1)

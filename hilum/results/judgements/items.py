@@ -65,7 +65,7 @@ class Items:
     def metrics(self) -> Mapping[str, Metric]:
         """Every number of the table, in its order, and the pooled one."""
         names = [*self.values, *([POOLED] if self.pixels else [])]
-        return {name: Metric(_title(name), higher=not name.startswith(LOWER)) for name in names}
+        return {name: Metric(_title(name), higher=not name.startswith(LOWER), aside=_of_a_way(name)) for name in names}
 
     def select(self, categories: Sequence[str]) -> Self:
         """Only items of these categories."""
@@ -163,4 +163,10 @@ def _title(name: str) -> str:
     """`miou@centre` as "mIoU, centre"; `recall@10` stays."""
     head, at, tail = name.partition("@")
     title = TITLES.get(head, head[:1].upper() + head[1:].replace("_", " "))
-    return f"{title}, {tail.replace('_', ' ')}" if at and not tail.isdigit() else f"{title}{at}{tail}"
+    return f"{title}, {tail.replace('_', ' ')}" if _of_a_way(name) else f"{title}{at}{tail}"
+
+
+def _of_a_way(name: str) -> bool:
+    """Whether a number belongs to one of several maps of an item: `miou@centre`, but not `recall@10`."""
+    _, at, tail = name.partition("@")
+    return bool(at) and not tail.isdigit()
