@@ -112,7 +112,8 @@ def boxed_films(
         file: boxes, as `read_box_file` takes them.
         findings: categories of the file; none named means all of them, sorted.
         readers: boxes of several readers fused to one reading, or all kept side by side.
-        strict: refuse findings that the file does not have; otherwise they are noted.
+        strict: refuse findings that the file does not have, and count boxes of other films; otherwise the findings are
+            noted, and the file may be that of more films.
 
     Raises:
         ConfigError: a broken file, a finding it does not have.
@@ -135,7 +136,7 @@ def boxed_films(
         )
     if missing:
         notes.append(f"The file has no boxes of {', '.join(missing)}.")
-    if strangers:
+    if strangers and strict:
         notes.append(f"{strangers} boxes are of films that are not among those in question.")
     shapes = film_shapes(manifest)
     boxes, said = _on_films(table, manifest, names, shapes, readers, file)

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
+from hilum import adapt, evaluate
 from hilum import checkpoint as ckpt
 from hilum.datasets.phantom.write import write_phantom
 from hilum.encoder import load
@@ -112,6 +113,20 @@ def test_the_page_says_numbers_baseline_and_notes(box_run: Path, boxed_data: Pat
     assert opened.replicates("ap50", 40, 0).points[0] == pytest.approx(
         results["findings"]["Effusion"]["model"]["ap50"]["value"]
     )
+
+
+def test_from_the_shell(
+    box_run: Path, box_encoder: Path, boxed_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "new"
+    asked: dict[str, object] = {"encoder": str(box_encoder), "data": str(boxed_data), "out": str(out)}
+    adapt("detect", **asked, preset="cxrbase-50-shot", shots=2, head_set={"queries": 9}, dry_run=True)
+    planned = json.loads(capsys.readouterr().out)
+    assert (planned["shots"], planned["batch_size"], planned["head_config"]["queries"]) == (2, 16, 9)
+    assert not out.exists()
+    evaluate(str(box_run), data=str(boxed_data), out=str(out), draws=3, baselines=("none",), device="cpu")
+    assert "macro AP50" in capsys.readouterr().out
+    assert "baseline" not in json.loads((out / "results.json").read_text())["macro"]
 
 
 def test_judging_guards(box_run: Path, boxed_data: Path, tmp_path: Path) -> None:
