@@ -60,7 +60,7 @@ class Benchmark:
 
     def shares(self, task: BenchmarkTask) -> list[float | None]:
         """The label fractions of a task, from the smallest; a task that learns nothing has none."""
-        return sorted(set(self.fractions)) if task.trained else [None]
+        return [*sorted(set(self.fractions))] if task.trained else [None]
 
 
 @dataclass(frozen=True)

@@ -93,8 +93,9 @@ def encoder_facts(spec: EncoderSpec, encoder: Encoder, told: Mapping[str, Any] |
         found = plain if row is None else _public(plain, row)
     if not told:
         return found
-    named = {key: tuple(told.pop(key)) for key in ("pretrained_on", "held_out") if key in told}
-    return replace(found, **named, **told, known="told", source="the task file")
+    lists = ("pretrained_on", "held_out")
+    said: dict[str, Any] = {key: tuple(value) if key in lists else value for key, value in told.items()}
+    return replace(found, **said, known="told", source="the task file")
 
 
 def _own(plain: EncoderFacts, spec: EncoderSpec, origin: Mapping[str, Any]) -> EncoderFacts:

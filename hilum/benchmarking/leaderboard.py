@@ -85,7 +85,7 @@ def read_standings(benchmark: Benchmark, task: BenchmarkTask, out: Path) -> Task
 def task_entry(benchmark: Benchmark, found: TaskStandings) -> dict[str, Any]:
     """One task as plain values."""
     tables = [_table(benchmark, found, share) for share in found.by_share]
-    fullest = next(reversed(found.by_share.values()))
+    fullest = list(found.by_share.values())[-1]
     evidence = fullest[0].runs[0].evidence
     findings = _findings(fullest)
     return {
@@ -178,8 +178,8 @@ def _table(benchmark: Benchmark, found: TaskStandings, share: float | None) -> d
 
 def defined_for_all(standings: Sequence[Standing]) -> NDArray[np.bool_]:
     """(K,) the categories that can be judged for every encoder."""
-    fine: NDArray[np.bool_] = ~np.isnan(np.stack([one.points for one in standings])).any(axis=0)
-    return fine
+    known = ~np.isnan(np.stack([one.points for one in standings]))
+    return np.asarray(known.all(axis=0), dtype=np.bool_)
 
 
 def _against(
@@ -242,7 +242,7 @@ def _bins(standings: Sequence[Standing], findings: Mapping[str, Any]) -> list[di
     bins, _ = prevalence_bins(counts, [entry["n"] for entry in findings.values()])
     found = []
     for part in bins:
-        rows = np.isin(np.arange(len(names)), part.findings) & fine
+        rows: NDArray[np.bool_] = np.isin(np.arange(len(names)), part.findings) & fine
         if rows.any():
             members = [names[k] for k in np.flatnonzero(rows)]
             values = {one.encoder: one.macro(rows).to_json() for one in standings}

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from hilum.metrics.bootstrap import Counts
-from hilum.metrics.estimate import Difference, Estimate, percentile_interval, two_sided_share
-from hilum.metrics.permutation import TIE, permute_items
+from hilum.metrics.estimate import TIE, Difference, Estimate, percentile_interval, two_sided_share
+from hilum.metrics.permutation import permute_items
 from hilum.metrics.swaps import pool, precision_gaps, ranking_gaps
 from hilum.results.judgement import Judgement
 from hilum.results.judgements.items import Items
@@ -119,8 +119,9 @@ def permutation_p(
         ).p  # fmt: skip
     if not isinstance(one, Scores) or metric not in PERMUTED:
         return None
+    measure: Literal["auroc", "auprc"] = "auroc" if metric == "auroc" else "auprc"
     pairs = _pairs(first, second)
-    gaps = np.mean([_gaps(left, right, metric, rows, permutations, seed) for left, right in pairs], axis=0)
+    gaps = np.mean([_gaps(left, right, measure, rows, permutations, seed) for left, right in pairs], axis=0)
     observed = float((first.points - second.points)[rows].mean())
     return float((1 + (np.abs(gaps) >= abs(observed) - TIE).sum()) / (1 + permutations))
 

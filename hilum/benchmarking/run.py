@@ -7,7 +7,7 @@ options that do not exist, a folder of another benchmark. `run_benchmark` does w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,8 +22,9 @@ from hilum.benchmarking.stores import Need, need_of
 from hilum.benchmarking.task_file import ZERO_SHOT
 from hilum.benchmarking.work import Say, Workplace, carry_out, check_same, options_of, state_of
 from hilum.encoder import load
-from hilum.errors import ConfigError
+from hilum.errors import ConfigError, UserError
 from hilum.evaluation.features import Runner
+from hilum.evaluation.tasks import task_named
 from hilum.labels import check_findings
 from hilum.manifest import Manifest
 from hilum.metrics.estimate import interval_text
@@ -69,6 +70,7 @@ def prepare(benchmark: Benchmark, out: str | Path, runner: Runner | None = None)
     first = {task.key: next(cell for cell in benchmark.cells() if cell.task == task) for task in benchmark.tasks}
     for cell in first.values():
         _check_task(cell, films[cell.task.data])
+        _check_plan(benchmark, cell)
     digests = {name: fact.digest for name, fact in facts.items()} | {
         data: table.digest for data, table in films.items()
     }
@@ -181,6 +183,22 @@ def _check_task(cell: Cell, films: Manifest) -> None:
     for split in ("train", "val", "test") if cell.task.trained else ("test",):
         if not (films.table["split"] == split).any():
             raise ConfigError(f"has no {split} films", where=cell.task.data, fix="Check the column split")
+
+
+def _check_plan(benchmark: Benchmark, cell: Cell) -> None:
+    """A task that can be planned for none of the encoders is at fault itself; for one of them is enough."""
+    if not cell.task.trained:
+        return
+    fault: UserError | None = None
+    for encoder in benchmark.encoders:
+        try:
+            task_named(cell.task.task).make_plan(options_of(replace(cell, encoder=encoder)))
+        except UserError as error:
+            fault = fault or error
+        else:
+            return
+    assert fault is not None
+    raise fault
 
 
 def _needs(benchmark: Benchmark, sizes: Mapping[str, Architecture]) -> dict[tuple[str, str], Need]:

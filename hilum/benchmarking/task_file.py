@@ -140,7 +140,13 @@ def _options(entry: Mapping[str, Any], mode: str | None, modes: Sequence[str | N
         if entry.get(key) is not None:
             given = entry[key]
             values[key] = (given,) if isinstance(given, str) else tuple(map(str, given))
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    beside = {name: str((path.parent / value).resolve()) for name, value in values.items() if _is_file(value, path)}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in {**values, **beside}.items()}
+
+
+def _is_file(value: Any, path: Path) -> bool:
+    """Whether an option names a file or folder beside the task file: masks, boxes, prompts."""
+    return isinstance(value, str) and bool(value) and (path.parent / value).exists()
 
 
 def _of_mode(given: Any, mode: str | None, modes: Sequence[str | None]) -> Any:

@@ -31,6 +31,7 @@ from hilum.run_folder import write_atomic
 
 ASKED, DONE, FAILED = "asked.json", "done.json", "failed.json"
 RUN, JUDGED = "run", "judged"  # folders of a cell
+BESIDE: Final = ("masks", "boxes")  # options that judging needs as well
 WAIT: Final = 0.5  # seconds between looks at cells that another process holds
 Say = Callable[[str], None]
 State = Literal["done", "failed", "begun", "to do"]
@@ -84,8 +85,13 @@ def asked(cell: Cell, place: Workplace) -> dict[str, Any]:
         key: value for key, value in to_json(options_of(cell)).items() if key not in ("encoder", "data", "features")
     }
     encoder, data = place.digests[cell.encoder.name], place.digests[cell.task.data]
+    plain = {key: Path(value).name if _is_path(value) else value for key, value in plain.items()}
     plain |= {"encoder_sha256": encoder, "manifest_sha256": data}
     return json.loads(json.dumps(plain))  # type: ignore[no-any-return]
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str) and Path(value).is_absolute()
 
 
 def check_same(cells: Sequence[Cell], place: Workplace) -> None:
@@ -184,7 +190,8 @@ def _train_and_judge(cell: Cell, place: Workplace, folder: Path) -> None:
     for name, data in tested.items():
         shutil.rmtree(folder / name, ignore_errors=True)  # stopped between two files
         stored = stored_features(cell, place.needs, place.out, place.runner, data)
-        more = {} if stored is None or cell.task.task != "classify" else {"features": str(stored)}
+        more = {"features": str(stored)} if stored is not None and cell.task.task == "classify" else {}
+        more |= {key: value for key in BESIDE if (value := getattr(options, key, None)) is not None}
         task.judge_run(
             str(run), data, out=str(folder / name), draws=place.draws, baselines=(), runner=place.runner, **more
         )
