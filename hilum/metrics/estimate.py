@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 ENOUGH_DRAWS: Final = 100  # below, a 95 % interval rests on the two or three most extreme draws
+TIE: Final = 1e-12  # two values this close are equal: sums in another order differ by less
 NO_DRAW: Final = "no usable draw: no interval"
 NO_BCA: Final = "all draws lie on one side of the value, or nothing is left without a patient: no BCa interval"
 
@@ -93,9 +94,10 @@ def bca_interval(
     used, left = replicates[~np.isnan(replicates)], jackknife[~np.isnan(jackknife)]
     if not used.size or left.size < 2 or np.isnan(point):
         return None, None, int(used.size)
-    if (used == point).all():
+    tie = TIE * max(1.0, abs(point))  # equal but for the order of a sum
+    if (np.abs(used - point) <= tie).all():
         return float(point), float(point), int(used.size)
-    share = ((used < point).sum() + (used <= point).sum()) / (2 * used.size)
+    share = ((used < point - tie).sum() + (used <= point + tie).sum()) / (2 * used.size)
     if not 0 < share < 1:
         return None, None, int(used.size)
     off = left.mean() - left

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
+from hilum.metrics.estimate import TIE
 from hilum.metrics.judged import judged, undefined_reason
 from hilum.metrics.ranking import auroc, average_precision
 from hilum.metrics.swaps import PooledOrder, pool, precision_gaps, ranking_gaps, sign_gaps
@@ -36,7 +37,6 @@ from hilum.metrics.swaps import PooledOrder, pool, precision_gaps, ranking_gaps,
 Floats = NDArray[np.float64]
 Metric = Literal["auroc", "auprc"]
 
-TIE: Final = 1e-12  # differences this close to the observed one count as equal to it
 ONE_PATIENT: Final = "one patient: nothing to swap against"
 NOTHING: Final = "nothing has a value on both sides"
 
@@ -231,7 +231,7 @@ def _flip(gains: Floats, n: int, permutations: int, seed: int, too_few: str) -> 
 
 
 def _p(observed: float, gaps: Floats) -> float:
-    """(1 + b) / (1 + m), b = swaps at least as far from 0 as the observed difference."""
+    """(1 + b) / (1 + m), b = swaps as far from 0 as the observed difference, or farther, but for rounding."""
     return float((1 + (np.abs(gaps) >= abs(observed) - TIE).sum()) / (1 + gaps.size))
 
 

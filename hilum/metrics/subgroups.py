@@ -22,8 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hilum.metrics.bootstrap import Bootstrap, bootstrap
-from hilum.metrics.estimate import Difference, Estimate, percentile_interval
-from hilum.metrics.permutation import TIE
+from hilum.metrics.estimate import TIE, Difference, Estimate, percentile_interval
 from hilum.metrics.replicates import LANES, rank_block, sort_finding
 
 Floats = NDArray[np.float64]

@@ -41,7 +41,7 @@ def test_every_replicate_equals_scikit_learn() -> None:
     for k in range(3):
         known = ~np.isnan(labels[:, k])
         label, score = labels[known, k], scores[known, k]
-        for r in range(0, 100, 9):
+        for r in range(0, 100, 13):
             weight = {"sample_weight": weights[known, r]}
             called = score >= (0.3, 0.45, 0.5)[k]
             name = "0.5" if k == 2 else "validation"
@@ -212,7 +212,7 @@ def test_every_replicate_of_calibration_is_that_of_its_films() -> None:
     for k in range(3):
         for name, metric in (("ece", expected_calibration_error), ("brier", brier)):
             assert result.estimate(name, NAMES[k]).value == metric(labels[:, k], scores[:, k])
-            for r in range(0, 100, 9):
+            for r in range(0, 100, 13):
                 expected = metric(labels[:, k], scores[:, k], weights[:, r])
                 assert result.replicates[name][k, r] == pytest.approx(expected, abs=1e-12)
 

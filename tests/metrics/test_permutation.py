@@ -15,7 +15,7 @@ from hilum.metrics.swaps import swap_blocks
 from tests.metrics.drawn_films import drawn
 from tests.oracles import statistics as oracle
 
-M = 130
+M = 70
 
 
 def two_findings(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
