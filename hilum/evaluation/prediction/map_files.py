@@ -21,7 +21,6 @@ from hilum.films import decode
 from hilum.heads.grounding import Resize, on_film
 from hilum.metrics.grounding import min_max
 from hilum.results.pictures import overlay, png, thumbnail
-from hilum.run_folder import write_atomic
 
 Floats = NDArray[np.float64]
 
@@ -49,7 +48,7 @@ def write_maps(
     runner: Runner,
     shown: int = 0,
 ) -> list[Shown]:
-    """Write the maps of every film, film by film.
+    """Write the maps of every film, film by film; the files are not synced one by one, the folder is moved as a whole.
 
     Args:
         model: whose maps.
@@ -70,10 +69,10 @@ def write_maps(
         film, placed = decode(paths[row]), films.placed[row]
         pictures = dict(zip(names, laid_over(film, maps, placed, resize), strict=True))
         folder = place / FOLDER / films.names[row]
-        write_atomic(folder.with_name(f"{films.names[row]}.npz"), raw(maps, names, way, film.shape, placed))
+        folder.with_name(f"{films.names[row]}.npz").write_bytes(raw(maps, names, way, film.shape, placed))
         folder.mkdir()
         for name, picture in pictures.items():
-            write_atomic(folder / f"{name.replace(' ', '-')}.png", png(picture))
+            (folder / f"{name.replace(' ', '-')}.png").write_bytes(png(picture))
         if row < shown:
             kept.append(Shown(row, in_ratio(thumbnail(placed.crop(film, film.shape), SIDE), placed), pictures))
     return kept

@@ -46,7 +46,7 @@ def load_masks(run: str | Path) -> Predictor:
             for k, finding in enumerate(record.findings):
                 picture = films.placed[row].mask(record.cut(finding).mask(probabilities[k]))
                 areas[row, k] = np.asarray(picture).mean() / 255
-                write_atomic(folder / f"{finding}.png", png(picture))
+                (folder / f"{finding}.png").write_bytes(png(picture))  # the folder is moved as a whole
         columns = pd.DataFrame({AREA + name: areas[:, k] for k, name in enumerate(record.findings)})
         return Answers(columns, tuple(f"{name}: {why}." for name, why in record.threshold_notes.items()))
 
