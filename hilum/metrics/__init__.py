@@ -5,8 +5,8 @@ NaN (blank, left out), one score an image (larger = more likely present), whole-
 image is taken; all 1 by default). `None` means that the metric is undefined on this input, which is never NaN
 and never a warning. `tests/metrics/test_metrics_conformance.py` holds every entry to that.
 
-Intervals, tests, calibration and subgroups are functions of their own, one idea a file (docs/statistics.md); what all of
-them keep is in `tests/metrics/test_statistics_conformance.py`.
+Intervals, tests, calibration and subgroups are functions of their own, one idea a file (docs/statistics.md); what all
+of them keep is in `tests/metrics/test_statistics_conformance.py`.
 """
 
 from __future__ import annotations
