@@ -27,6 +27,7 @@ from hilum.results.judgements.scores import PERMUTED, Scores
 
 Floats = NDArray[np.float64]
 CONFIDENCE = 0.95
+ONE_PATIENT = "one patient: no interval"
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,13 @@ class Standing:
         rest = (int(evidence.items.size), int(np.unique(evidence.patients).size))
         if not rows.any():
             return Estimate(None, None, None, *rest, 0, 0, "nothing is defined for all encoders")
+        if self.informed(rows) < 2:
+            return Estimate(self.select(rows)[0], None, None, *rest, 0, 0, ONE_PATIENT)
         return _estimate(*self.select(rows), *rest, 0)
+
+    def informed(self, rows: NDArray[np.bool_]) -> int:
+        """Patients that the best known of some categories rests on; an interval needs two."""
+        return max((count.n_patients for count, fine in zip(self.counts, rows, strict=True) if fine), default=0)
 
     def category(self, k: int) -> Estimate:
         """One category with its interval."""
@@ -99,6 +106,8 @@ def difference(first: Standing, second: Standing, rows: NDArray[np.bool_]) -> Di
     if not rows.any():
         return Difference(None, None, None, None, 0, "nothing is defined for all encoders")
     (one, left), (two, right) = first.select(rows), second.select(rows)
+    if min(first.informed(rows), second.informed(rows)) < 2:
+        return Difference(one - two, None, None, None, 0, ONE_PATIENT)
     low, high, used = percentile_interval(left - right, CONFIDENCE)
     return Difference(one - two, low, high, two_sided_share(left - right), used, "" if used else "no usable draw")
 
@@ -111,6 +120,8 @@ def permutation_p(
     if not rows.any() or np.unique(one.patients).size < 2:
         return None
     if isinstance(one, Items) and isinstance(two, Items):
+        if metric not in one.values:  # a ratio over all items is no mean of them
+            return None
         left, right = (np.mean([_values(run, metric) for run in side.runs], axis=0) for side in (first, second))
         inside = np.isin(one.category, [name for name, fine in zip(one.categories, rows, strict=True) if fine])
         return permute_items(
@@ -176,6 +187,6 @@ def _values(run: Judgement, metric: str) -> Floats:
 
 def _estimate(value: float, replicates: Floats, n: int, patients: int, positive: int) -> Estimate:
     if patients < 2:
-        return Estimate(value, None, None, n, patients, positive, 0, "one patient: no interval")
+        return Estimate(value, None, None, n, patients, positive, 0, ONE_PATIENT)
     low, high, used = percentile_interval(replicates, CONFIDENCE)
     return Estimate(value, low, high, n, patients, positive, used, "" if used else "no usable draw: no interval")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from hilum.benchmarking.over_seeds import Standing, difference, permutation_p, places, standing
+from hilum.metrics.bootstrap import Counts
 from hilum.metrics.permutation import permute_items
 from hilum.metrics.swaps import swap_blocks
 from hilum.results.judgement import Judgement, open_judgement
@@ -134,6 +136,15 @@ def test_means_over_items_are_permuted_as_means_over_seeds(tmp_path: Path) -> No
     assert permutation_p(one, two, "iou", BOTH, permutations=99) == expected
     half = permute_items(*(mean[::2] for mean in means), PATIENTS[::2], permutations=99).p
     assert permutation_p(one, two, "iou", np.array([True, False]), permutations=99) == half
+
+
+def test_what_rests_on_one_patient_has_no_interval_and_no_p() -> None:
+    """One film alone has a mask: every draw gives its value, which is no certainty."""
+    one, two = encoder("a", 1.2, (0,)), encoder("bb", 0.6, (0,))
+    alone = [replace(side, counts=(Counts(1, 1, 1),) * K) for side in (one, two)]
+    macro, gap = alone[0].macro(BOTH), difference(alone[0], alone[1], BOTH)
+    assert (macro.value, macro.low, macro.reason) == (one.macro(BOTH).value, None, "one patient: no interval")
+    assert (gap.low, gap.p, gap.reason) == (None, None, "one patient: no interval")
 
 
 def test_places_over_the_draws() -> None:
