@@ -103,10 +103,9 @@ def judge_boxes(
     found = find_boxes(model, films, store, trained.preprocessing, runner, most=record.most_found)
     baseline = None if baselines is not None and not baselines else prior_table(record.prior, films)
     context = _context(record, run=run, data=data, digest=manifest.digest, split=split) | {"command": command}
-    truth = films.truth()
     results = detection_results(
         found,
-        truth,
+        films.truth(),
         findings=record.findings,
         baseline=baseline,
         context=context,
@@ -115,9 +114,23 @@ def judge_boxes(
         seed=seed,
     )
     results["notes"] += [*notes, *films.notes, *_remarks(record)]
-    examples, picture = draw_examples(films, found, record.thresholds, seed=seed)
     folder = Path(out) if out is not None else Path(run) / f"evaluate-{split}-{manifest.digest[:8]}"
-    page = write_reading(
+    page = _written(folder, results, films, found, baseline, record)
+    return JudgedBoxes(folder, page, results, summary_lines(results), found)
+
+
+def _written(
+    folder: Path,
+    results: dict[str, Any],
+    films: BoxedFilms,
+    found: pd.DataFrame,
+    baseline: pd.DataFrame | None,
+    record: DetectorRecord,
+) -> Path:
+    """The page with its pictures, the numbers and both tables, in a folder."""
+    truth = films.truth()
+    examples, picture = draw_examples(films, found, record.thresholds, seed=results["bootstrap"]["seed"])
+    return write_reading(
         folder,
         results,
         html=detection_page(results, found, truth, baseline, examples),
@@ -125,7 +138,6 @@ def judge_boxes(
         tables={"found": found, "truth": truth},
         pictures={"boxes.png": picture} if examples else {},
     )
-    return JudgedBoxes(folder, page, results, summary_lines(results), found)
 
 
 def true_boxes(run: str, record: DetectorRecord, films: Manifest, boxes: str | None) -> BoxedFilms:
