@@ -74,7 +74,7 @@ def fill_table(
         runner=Runner(device=device, workers=workers),  # type: ignore[arg-type]  # the command line has checked it
         command=command or shlex.join(sys.argv),
     )
-    sys.stdout.write("\n".join(filled.lines) + "\n")
+    sys.stdout.write("\n".join([*filled.lines, str(filled.page)]) + "\n")
     return str(filled.folder)
 
 

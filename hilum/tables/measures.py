@@ -73,6 +73,12 @@ def read(measure: str, folders: Sequence[Path], finding: str, *, draws: int = 10
     return Reading(float(points.mean()), low, high, spread, len(points), "" if used else "no usable draw: no interval")
 
 
+def score_of_nothing(folder: Path) -> float | None:
+    """What drawing nothing scores on the films of a judged segmentation, by the Dice of the tables; a share of one."""
+    value: float | None = _results(folder)["macro"]["dice_all"]["blind"]["nothing"]["value"]["value"]
+    return value
+
+
 def _judged(metric: str, folder: Path, finding: str, draws: int, seed: int) -> tuple[float, Floats]:
     """A metric that `hilum compare` knows, of one finding or as the mean over those defined."""
     judgement = open_judgement(folder)

@@ -44,7 +44,7 @@ def as_page(results: Mapping[str, Any]) -> str:
     made = environment()
     assert made.loader is not None
     made.loader = jinja2.ChoiceLoader([jinja2.FileSystemLoader(TEMPLATES), made.loader])
-    made.filters.update(ours=ours_text)
+    made.filters.update(ours=ours_text, short=short_key)
     marks = {reason: number for number, reason in enumerate(results["flags"], start=1)}
     return made.get_template("paper_table.html.j2").render(
         results=results,
@@ -136,6 +136,12 @@ def groups(columns: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
         else:
             spans.append((column["group"], 1))
     return spans if any(name for name, _ in spans) else []
+
+
+def short_key(column: Mapping[str, Any]) -> str:
+    """A column's key without the data set that its heading already names."""
+    key: str = column["key"]
+    return key.removeprefix(f"{column['group'].split(',')[0]} ")
 
 
 def blocks(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:

@@ -20,7 +20,7 @@ from hilum.run_folder import RunFolder, write_atomic
 from hilum.tables.check import ready
 from hilum.tables.data_sets import DATA_SETS
 from hilum.tables.jobs import Place, do_job
-from hilum.tables.measures import Reading, read
+from hilum.tables.measures import Reading, read, score_of_nothing
 from hilum.tables.page import as_markdown, as_page
 from hilum.tables.record import WITHOUT_TRAINING, Column, Job, PaperTable, Published, Row
 from hilum.tables.stand_in import draw_films, make_stand_in
@@ -106,7 +106,7 @@ def run_table(
     write_atomic(place.out / "results.md", as_markdown(results))
     write_atomic(place.out / "results.html", as_page(results))
     page = place.out / "results.html"
-    return Filled(place.out, page, results, [f"{table.name}: {results['filled']}", *results["faults"], str(page)])
+    return Filled(place.out, page, results, [f"{table.name}: {results['filled']}", *results["faults"]])
 
 
 def _begin(table: PaperTable, place: Place, given: Mapping[str, str], seeds: tuple[int, ...], resume: bool) -> None:
@@ -190,7 +190,7 @@ def _results(
         "source": table.source,
         "miniature": place.miniature,
         "warning": WARNING if place.miniature else "",
-        "filled": f"{filled} of {len(ours)} cells of {len(given)} encoders",
+        "filled": f"{filled} of {len(ours)} cells of {len(given)} encoder{'' if len(given) == 1 else 's'}",
         "columns": [{"key": column.key, "group": column.group, "scale": column.scale} for column in table.columns],
         "rows": rows,
         "flags": _flags(rows),
@@ -206,7 +206,7 @@ def _results(
         ],
         "jobs": [{"name": name, **asdict(job), "options": _plain(job.options)} for name, job in table.jobs().items()],
         "faults": faults,
-        "notes": list(table.notes),
+        "notes": [*table.notes, *_trivial(table, done)],
         "bootstrap": {"unit": "patient", "draws": place.draws, "seed": 0, "confidence": 0.95},
         "seeds": list(seeds),
         "versions": software_versions(),
@@ -282,6 +282,20 @@ def _mean(parts: Sequence[Reading]) -> Reading:
     if not values:
         return Reading(reason="none of its columns has a value")
     return Reading(sum(values) / len(values), runs=1, reason=f"{absent} columns have no value" if absent else "")
+
+
+def _trivial(table: PaperTable, done: Done) -> list[str]:
+    """What drawing nothing scores on each set of masks, which the papers' Dice rewards on films without the finding."""
+    found = {
+        table.jobs()[name].judged: score_of_nothing(folders[0])
+        for (_, name), folders in done.folders.items()
+        if table.jobs()[name].task == "segment"
+    }
+    return [
+        f"Drawing nothing at all scores a Dice of {100 * score:.1f} on our test films of {name}."
+        for name, score in found.items()
+        if score is not None
+    ]
 
 
 def _flags(rows: Sequence[dict[str, Any]]) -> list[str]:

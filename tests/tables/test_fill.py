@@ -30,7 +30,7 @@ def test_a_dry_run_writes_what_is_missing_and_nothing_else(tmp_path: Path, capsy
 def test_a_miniature_needs_no_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     assert fill_table("medim-table-2", out=str(out), miniature=True, device="cpu", draws=100) == str(out)
-    assert "medim-table-2: 6 of 6 cells of 1 encoders" in capsys.readouterr().out
+    assert "medim-table-2: 6 of 6 cells of 1 encoder" in capsys.readouterr().out
     assert (out / "results.md").is_file()
 
 

@@ -11,7 +11,7 @@ import pytest
 from sklearn.metrics import accuracy_score, average_precision_score, roc_auc_score
 
 from hilum.results import classification_results, write_results
-from hilum.tables.measures import read
+from hilum.tables.measures import read, score_of_nothing
 
 FINDINGS = ("Edema", "Mass", "Hernia")
 
@@ -81,6 +81,12 @@ def test_accuracy_is_of_the_highest_class(judged: list[Path]) -> None:
     assert found.value == pytest.approx(accuracy_score(labels.argmax(1), scores.argmax(1)))
     assert found.low is not None
     assert found.low <= found.value
+
+
+def test_what_drawing_nothing_scores(tmp_path: Path) -> None:
+    entry = {"blind": {"nothing": {"value": {"value": 0.647}}}}
+    (tmp_path / "results.json").write_text(json.dumps({"macro": {"dice_all": entry}}))
+    assert score_of_nothing(tmp_path) == 0.647
 
 
 def test_readings_of_tasks_that_are_asked(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hilum.tables.page import as_markdown, as_page, groups, ours_text, published_text, reasons
+from hilum.tables.page import as_markdown, as_page, groups, ours_text, published_text, reasons, short_key
 
 OURS = {"value": 0.8623, "low": 0.8411, "high": 0.88, "spread": None, "runs": 1, "reason": ""}
 FLAGGED = {"value": 105.0, "low": None, "high": None, "spread": None, "flag": "no <AP>", "printed": "105.0"}
@@ -17,7 +17,7 @@ def results(**more: Any) -> dict[str, Any]:
         "table": "t",
         "title": "Title",
         "source": "Source",
-        "filled": "1 of 2 cells of 1 encoders",
+        "filled": "1 of 2 cells of 1 encoder",
         "warning": "",
         "columns": [{"key": "a", "group": "G", "scale": 100}, {"key": "b", "group": "G", "scale": 1}],
         "rows": [{"setting": "s", "method": "m", "encoder": "e", "pretrain": "", "cells": cells}],
@@ -72,3 +72,5 @@ def test_groups_span_their_columns() -> None:
     assert groups(columns) == [("A", 2), ("B", 1)]
     assert groups([{"group": ""}]) == []
     assert reasons(results()) == ["no data: s, m, b"]
+    assert short_key({"key": "CheXpert 1 %", "group": "CheXpert, AUROC"}) == "1 %"
+    assert short_key({"key": "mIoU", "group": "MS-CXR"}) == "mIoU"
