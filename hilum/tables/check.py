@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import pandas as pd
 
-from hilum.tables.data_set import DataSet
+from hilum.tables.data_set import MASK_TABLE, DataSet
 from hilum.tables.data_sets import DATA_SETS
 from hilum.tables.record import PaperTable
 
@@ -54,7 +54,8 @@ def needs_of(data_set: DataSet, root: Path) -> list[Need]:
             if column not in given and not (column == "label.NoFinding" and _derivable(given))
         ]
     for name, what in data_set.beside().items():
-        needs.append(Need(f"{data_set.name}/{name}", (folder / name).exists(), what))
+        there = (folder / name).exists() or (name == "masks" and (folder / MASK_TABLE).is_file())
+        needs.append(Need(f"{data_set.name}/{name}", there, what))
     if manifest is None:
         needs += [
             Need(f"{RELEASES}/{file.path}", (root / RELEASES / file.path).exists(), file.what)
@@ -107,7 +108,7 @@ def dry_run(table: PaperTable, root: str | Path, encoders: Mapping[str, str] | N
     for job in table.jobs().values():
         options = ", ".join(f"{key}={value}" for key, value in job.options.items())
         judged = "" if job.judged == job.data else f", judged on {job.judged}"
-        lines.append(f"  {job.task} {job.data}{judged}, preset {job.preset or 'none'}: {options or 'as it is'}")
+        lines.append(f"  {job.task} {job.data}{judged}, preset {job.preset or 'none'}: {options or 'nothing over it'}")
     lines += ["", "Encoders, given as --encoders NAME=PATH:"]
     for name, command in pretraining(table).items():
         place = given.get(name)

@@ -10,8 +10,9 @@ Holds = Literal["labels", "boxes", "phrases", "masks", "reports", "follow-up"]
 BESIDE: Final = {  # what lies beside the manifest in a prepared folder: file or folder -> what it is
     "boxes": ("boxes.json", "boxes in COCO form, keyed by image_id"),
     "phrases": ("boxes.json", "boxes in COCO form, each annotation with the sentence it shows (phrase)"),
-    "masks": ("masks", "one PNG an image and finding, <image_id>.<Finding>.png; an image without one is empty"),
+    "masks": ("masks", "one PNG an image and finding, <image_id>.<Finding>.png; or masks.csv, run lengths as SIIM's"),
 }
+MASK_TABLE: Final = "masks.csv"  # in place of the folder
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from hilum.evaluation.search import Retrieval, run_retrieval
 from hilum.evaluation.tasks import task_named
 from hilum.evaluation.zero_shot import ZeroShot, judge_zero_shot
 from hilum.run_folder import write_atomic
+from hilum.tables.data_set import MASK_TABLE
 from hilum.tables.data_sets import DATA_SETS
 from hilum.tables.record import WITHOUT_TRAINING, Job
 
@@ -79,6 +80,8 @@ def options_of(job: Job, encoder: str, data: str, seed: int, *, miniature: bool 
     named = next((name for name in ("endpoints", "labels", "findings") if name in known), None)
     values: dict[str, Any] = {named: data_set.findings} if named in ("labels", "findings") else {}
     values |= {**job.options, "encoder": encoder, "data": data, "seed": seed}
+    if job.task == "segment" and (Path(data) / MASK_TABLE).is_file():
+        values["masks"] = str(Path(data) / MASK_TABLE)
     if miniature:
         values |= shrink(job, known)
     return task.make_options(job.preset, values)

@@ -42,6 +42,15 @@ def test_a_prepared_folder_is_enough(films: Path, tmp_path: Path) -> None:
     assert ready(data_set, tmp_path)
 
 
+def test_masks_may_be_run_lengths(films: Path, tmp_path: Path) -> None:
+    data_set = DATA_SETS["siim-pneumothorax"]
+    folder = make_stand_in(data_set, tmp_path, films)
+    (folder / "masks").rename(tmp_path / "elsewhere")
+    assert [need.path for need in needs_of(data_set, tmp_path) if not need.there] == ["siim-pneumothorax/masks"]
+    (folder / "masks.csv").write_text("ImageId,EncodedPixels\n")
+    assert ready(data_set, tmp_path)
+
+
 def test_a_missing_column_is_named(films: Path, tmp_path: Path) -> None:
     data_set = DATA_SETS["rsna-pneumonia"]
     manifest = make_stand_in(data_set, tmp_path, films) / "manifest.csv"

@@ -37,6 +37,13 @@ def test_labels_are_the_data_sets_unless_the_table_has_others() -> None:
     assert options_of(other, "E", "D", 0).labels == ("NoFinding",)
 
 
+def test_a_table_of_run_lengths_is_used_where_it_lies(tmp_path: Path) -> None:
+    job = next(job for job in JOBS.values() if job.task == "segment")
+    assert options_of(job, "E", str(tmp_path), 0).masks is None
+    (tmp_path / "masks.csv").touch()
+    assert options_of(job, "E", str(tmp_path), 0).masks == str(tmp_path / "masks.csv")
+
+
 def test_a_job_is_done_once_and_elsewhere_if_so_asked(films: Path, tiny: Path, tmp_path: Path) -> None:
     for name in ("covid-cohen", "covid-sirm"):
         make_stand_in(DATA_SETS[name], tmp_path / "data", films)
