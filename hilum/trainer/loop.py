@@ -166,9 +166,9 @@ class Keeping:
 
     def better(self, numbers: Mapping[str, float], best: float | None) -> bool:
         """Whether these numbers beat the best so far."""
-        if self.name not in numbers:
+        value = numbers.get(self.name or "")
+        if value is None:
             return False
-        value = numbers[self.name]
         return best is None or (value < best if self.lowest else value > best)
 
 

@@ -174,7 +174,10 @@ def test_a_finished_run_is_repeated_to_the_bit_and_another_is_refused(
     [
         (["--endpoints", "Heart"], "unknown endpoint 'Heart'. Did you mean 'Death'? Known: Death, Stroke"),
         (["--endpoints", "Death", "--horizon", "9000"], "9000 days lie beyond the follow-up of Death"),
-        (["--endpoints", "Death", "--mode", "finetune"], "unrecognized arguments: --mode=finetune. See hilum adapt survive --help"),
+        (
+            ["--endpoints", "Death", "--mode", "finetune"],
+            "unrecognized arguments: --mode=finetune",
+        ),
         (["--endpoints", "Death", "--head", "glori", "--covariates", "age"], "takes no covariates"),
         (["--endpoints", "Death", "--covariates", "agee"], "unknown column 'agee'. Did you mean 'age'"),
         (["--endpoints", "Death", "--labels", "Mas"], "unknown finding 'Mas'"),
