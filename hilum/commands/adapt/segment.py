@@ -48,7 +48,7 @@ def segment(
     drop_path: float | None = None,
     layer_scale: float | None = None,
     evaluate_every: int | None = None,
-    select: Literal["positive", "all", "loss"] | None = None,
+    select: Literal["pooled", "positive", "all", "loss"] | None = None,
     threshold: Literal["validation", "given"] | None = None,
     precision: Literal["fp32", "bf16", "fp16"] | None = None,
     seed: int | None = None,
@@ -99,7 +99,7 @@ def segment(
         drop_path: stochastic depth of the last block; default 0.1.
         layer_scale: add a LayerScale of this start to the encoder; default none.
         evaluate_every: steps between looks at the validation films; default an epoch, at most twenty a run.
-        select: what chooses the weights on validation: Dice of films with the finding (positive), Dice of all, or loss.
+        select: what chooses the weights on validation: pooled Dice (default), that of positive films, of all, or loss.
         threshold: validation (default) chooses threshold and smallest area there; given: 0.5 and none.
         precision: arithmetic of the forward pass.
         seed: key of every random draw.

@@ -1,20 +1,20 @@
 """Where probability becomes a mask: threshold and smallest area of each finding, chosen on validation films.
 
-The threshold is that with the highest mean Dice over films that have the finding. The smallest area is then that with
-the highest Dice over all films (a film without the finding scores 1 if nothing is drawn), among those that cost the
-former at most `PRICE`: so that a finding that is rare is not best served by drawing nothing.
+The threshold is that with the highest Dice over the pixels of all films together, which neither rewards drawing
+nothing nor forgives drawing on films without the finding. The smallest area is then that with the highest Dice over all
+films (a film without the finding scores 1 if nothing is drawn), among those that cost films with it at most `PRICE`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.metrics.segmentation import Pixels, dice_all, dice_positive
+from hilum.metrics.segmentation import Pixels, dice_all, dice_pooled, dice_positive
 
 Floats = NDArray[np.float64]
 
@@ -80,21 +80,31 @@ def joined(rows: Sequence[tuple[Floats, Floats, Floats, Floats]]) -> Sweep:
     return Sweep(both, drawn, true, known)
 
 
+def best_pooled(sweep: Sweep, finding: int) -> tuple[float, float] | None:
+    """(pooled Dice, threshold) at the best threshold, of several the one nearest to 0.5; None without the finding."""
+    return _best(sweep, finding, lambda pixels: dice_pooled(pixels) or 0.0)
+
+
 def best_positive(sweep: Sweep, finding: int) -> tuple[float, float] | None:
-    """(Dice over films with the finding, threshold) at the best threshold; of several the one nearest to 0.5."""
+    """The same for the mean Dice over films that have the finding."""
+    return _best(sweep, finding, lambda pixels: float(np.nanmean(dice_positive(pixels))))
+
+
+def _best(sweep: Sweep, finding: int, score: Callable[[Pixels], float]) -> tuple[float, float] | None:
     if not (sweep.true[:, finding] > 0).any():
         return None
-    values = {at: float(np.nanmean(dice_positive(sweep.at(finding, at)))) for at in THRESHOLDS}
+    values = {at: score(sweep.at(finding, at)) for at in THRESHOLDS}
     best = max(values, key=lambda at: (round(values[at], 12), -abs(at - HALF)))
     return values[best], best
 
 
 def choose_cut(sweep: Sweep, finding: int) -> Cut:
     """Threshold and smallest area of a finding."""
-    best = best_positive(sweep, finding)
+    best = best_pooled(sweep, finding)
     if best is None:
         return Cut(note="no validation film has a mask of it: 0.5 and no smallest area")
-    value, threshold = best
+    threshold = best[1]
+    value = float(np.nanmean(dice_positive(sweep.at(finding, threshold))))
     scores = {}
     for area in AREAS:
         pixels = sweep.at(finding, threshold, area)

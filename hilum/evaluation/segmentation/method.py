@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hilum.encoder import Encoder
 from hilum.errors import ConfigError
 from hilum.evaluation.features import Runner, run_films
-from hilum.evaluation.segmentation.choose import HALF, Sweep, best_positive, count_film, joined
+from hilum.evaluation.segmentation.choose import HALF, Sweep, best_pooled, best_positive, count_film, joined
 from hilum.evaluation.segmentation.films import MaskedFilms
 from hilum.evaluation.segmentation.model import TrainedSegmenter
 from hilum.evaluation.segmentation.views import TRUTH, Frame, MaskViews, square_masks
@@ -30,7 +30,7 @@ from hilum.schema import IMAGE, Preprocessing
 from hilum.transforms.image import normalise
 
 AUXILIARY: Final = 0.4  # weight of the auxiliary head's loss (mmsegmentation; MRM's 0.8 and 0.4 beside 2.0 and 1.0)
-LOSS, POSITIVE, ALL = "val/loss", "val/dice_positive", "val/dice_all"
+LOSS, POOLED, POSITIVE, ALL = "val/loss", "val/dice_pooled", "val/dice_positive", "val/dice_all"
 
 
 @dataclass(frozen=True)
@@ -149,9 +149,10 @@ def _adapted(encoder: Encoder, size: int, head: Config, drop_path: float, layer_
 
 
 def validation(films: MaskedFilms, runner: Runner) -> Callable[[nn.Module, int], Mapping[str, float]]:
-    """An evaluator for the loop: loss, Dice of films with the finding at the best threshold, Dice of all at 0.5.
+    """An evaluator for the loop: loss, and Dice in three conventions, means over findings.
 
-    Means over findings; `val/dice_positive` is absent where no film has any.
+    Pooled Dice and that of films with the finding are at the best threshold of each, and absent where no film has any
+    finding; Dice of all films is at 0.5.
     """
 
     def evaluate(method: nn.Module, step: int) -> Mapping[str, float]:
@@ -161,8 +162,11 @@ def validation(films: MaskedFilms, runner: Runner) -> Callable[[nn.Module, int],
         loss, sweep = run_validation(method, films, here)
         count = len(films.findings)
         numbers = {LOSS: loss, ALL: float(np.mean([dice_all(sweep.at(k, HALF)).mean() for k in range(count)]))}
-        positive = [best[0] for k in range(count) if (best := best_positive(sweep, k)) is not None]
-        return {**numbers, POSITIVE: float(np.mean(positive))} if positive else numbers
+        for name, score in ((POOLED, best_pooled), (POSITIVE, best_positive)):
+            found = [best[0] for k in range(count) if (best := score(sweep, k)) is not None]
+            if found:
+                numbers[name] = float(np.mean(found))
+        return numbers
 
     return evaluate
 

@@ -21,7 +21,7 @@ from hilum.evaluation.segmentation.films import (
     masked_films,
     with_mask_labels,
 )
-from hilum.evaluation.segmentation.method import ALL, LOSS, POSITIVE, Settings
+from hilum.evaluation.segmentation.method import ALL, LOSS, POOLED, POSITIVE, Settings
 from hilum.evaluation.segmentation.model import SegmenterRecord
 from hilum.evaluation.segmentation.presets import BY_FRACTION, PRESETS
 from hilum.evaluation.segmentation.views import MaskViews, Resize
@@ -35,7 +35,12 @@ from hilum.models.backbone import Architecture
 from hilum.models.resnet import ResNetConfig
 from hilum.schema import Preprocessing
 
-SELECT = {"positive": POSITIVE, "all": ALL, "loss": LOSS}  # option -> the number that chooses the weights
+SELECT = {
+    "pooled": POOLED,
+    "positive": POSITIVE,
+    "all": ALL,
+    "loss": LOSS,
+}  # option -> the number that chooses the weights
 EVALUATIONS = 20  # a run, unless asked for otherwise
 
 
@@ -81,7 +86,7 @@ class Options:
     drop_path: float = 0.1
     layer_scale: float | None = None  # start of a LayerScale where the encoder has none; None: none is added
     evaluate_every: int | None = None  # steps; default an epoch, at most twenty times a run
-    select: Literal["positive", "all", "loss"] = "positive"  # by which validation number the weights are chosen
+    select: Literal["pooled", "positive", "all", "loss"] = "pooled"  # by which validation number the weights are chosen
     threshold: Literal["validation", "given"] = "validation"  # given: 0.5 and no smallest area
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     seed: int = 0

@@ -10,6 +10,7 @@ from hilum.evaluation.segmentation.choose import (
     PRICE,
     THRESHOLDS,
     Cut,
+    best_pooled,
     best_positive,
     choose_cut,
     count_film,
@@ -39,6 +40,7 @@ def test_unknown_masks_leave_no_row() -> None:
     sweep = joined(rows)
     assert sweep.at(0, 0.5).true.tolist() == [16, 0]
     assert best_positive(sweep, 0) == (1.0, 0.5)
+    assert best_pooled(sweep, 0) == (pytest.approx(2 / 3), 0.5)  # the film without it is drawn on, too
 
 
 def graded(height: float, *, true: bool, spots: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -50,7 +52,7 @@ def graded(height: float, *, true: bool, spots: int = 0) -> tuple[np.ndarray, np
     return probability, truth
 
 
-def test_threshold_by_films_with_the_finding_and_area_by_all() -> None:
+def test_threshold_by_pooled_dice_and_area_by_all_films() -> None:
     films = [graded(0.32, true=True), graded(0.34, true=True), *(graded(0, true=False, spots=5) for _ in range(8))]
     sweep = joined([count_film(*film) for film in films])
     cut = choose_cut(sweep, 0)
@@ -71,6 +73,20 @@ def test_a_rare_finding_is_not_served_by_drawing_nothing() -> None:
     assert np.nanmean(kept) >= 1 - PRICE
     assert cut.area <= 0.003
     assert max(dice_all(sweep.at(0, cut.threshold, area)).mean() for area in AREAS) == pytest.approx(0.99)
+
+
+def test_false_alarms_raise_the_threshold() -> None:
+    """Films with the finding alone would be best served by drawing at 0.2; on the others that is all wrong."""
+    sure, doubtful = graded(0.8, true=True), graded(0.3, true=False)
+    doubtful[0][0, 20:60, 20:60] = 0.3
+    weak = graded(0.8, true=True)
+    weak[0][0, 50:60, 20:60] = 0.3
+    sweep = joined([count_film(*film) for film in (sure, weak, *[doubtful] * 6)])
+    positive, pooled = best_positive(sweep, 0), best_pooled(sweep, 0)
+    assert positive is not None
+    assert pooled is not None
+    assert positive[1] == 0.3
+    assert 0.3 < pooled[1] <= 0.8
 
 
 def test_without_a_positive_film_nothing_is_chosen() -> None:

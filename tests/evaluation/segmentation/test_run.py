@@ -62,7 +62,7 @@ def test_a_run_leaves_a_segmenter_with_thresholds_and_patients(trained_run: Path
     trained = load_segmenter(trained_run)
     assert set(trained.record.thresholds.values()) <= set(THRESHOLDS)
     assert trained.record.validation["films"] == 12
-    assert trained.record.headline.startswith("dice positive 0.")
+    assert trained.record.headline.startswith("dice pooled 0.")
     assert "Intended use" in (trained_run / "model" / "README.md").read_text()
     patients = trained_patients(trained_run)
     assert patients is not None
@@ -71,7 +71,7 @@ def test_a_run_leaves_a_segmenter_with_thresholds_and_patients(trained_run: Path
     assert patients["val_patients"] == sorted(set(table.loc[table["split"] == "val", "patient_id"]))
     records = [json.loads(line) for line in (trained_run / "metrics.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records if "loss" in record] == list(range(1, 31))
-    values = [record["val/dice_positive"] for record in records if "val/dice_positive" in record]
+    values = [record["val/dice_pooled"] for record in records if "val/dice_pooled" in record]
     assert max(values) == trained.record.validation["value"]
     assert all("val/loss" in record for record in records if "val/dice_all" in record)
 
