@@ -15,6 +15,7 @@ def evaluate(
     seed: int = 0,
     views: tuple[str, ...] = (),
     baselines: tuple[str, ...] = (),
+    cuts: tuple[float, ...] = (),
     masks: str | None = None,
     boxes: str | None = None,
     beside: tuple[str, ...] = (),
@@ -34,6 +35,7 @@ def evaluate(
         seed: of the draws.
         views: only films with these view positions; default those of training.
         baselines: what the model must beat, e.g. metadata,hog; default all that the task knows; none for none.
+        cuts: classify: shares of training films at which findings are binned by prevalence; default 0.01,0.1.
         masks: segment: the true masks, as in training; default DATA/masks, else where the run found its own.
         boxes: detect: the true boxes, as in training; default DATA/boxes.json, else where the run found its own.
         beside: segment: further runs, whose masks are drawn beside this one's.
@@ -53,7 +55,7 @@ def evaluate(
     from hilum.evaluation.tasks import task_of
 
     judge_run = task_of(run).judge_run
-    special = {name: given[name] for name in ("masks", "boxes", "beside") if given[name]}
+    special = {name: given[name] for name in ("cuts", "masks", "boxes", "beside") if given[name]}
     if foreign := sorted(set(special) - set(inspect.signature(judge_run).parameters)):
         raise ConfigError("says nothing to a run of this task", where=foreign[0], fix="Leave it out")
     judged = judge_run(

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from hilum.config import to_json
@@ -18,7 +17,7 @@ from hilum.evaluation.feature_store import FeatureStore
 from hilum.evaluation.features import weights_digest
 from hilum.evaluation.films import LabelledFilms, labelled_films
 from hilum.evaluation.frozen_inputs import Reading, head_options, stored_inputs
-from hilum.evaluation.prepared import prepared_as
+from hilum.evaluation.origin import origin_of
 from hilum.heads.choose import check_choosable
 from hilum.labels import LabelPolicy, check_both_classes, check_findings, few_shots, nested_fraction, with_no_finding
 from hilum.manifest import Manifest
@@ -97,7 +96,7 @@ def make_plan(options: Options) -> Plan:
         derived=[rule] if rule else [],
         fc_norm=options.mode == "finetune" and options.pool == "mean",
         policy=policy.to_json(),
-        origin=_origin(options, train, digest),
+        origin=origin_of(options, train.manifest, digest, "fraction", "fraction_unit", "shots", "loss", "augment"),
     )
     return Plan(options, encoder, train, val, record, given.digest, digest, store)
 
@@ -127,26 +126,3 @@ def _open_store(
 def _check_pool(options: Options, encoder: Encoder) -> None:
     if options.pool != "mean" and not encoder.model.config.class_token:
         raise ConfigError("the encoder has no class token", where="pool", fix="Use --pool mean")
-
-
-def _origin(options: Options, train: LabelledFilms, encoder_digest: str) -> dict[str, Any]:
-    """Where the classifier comes from, without paths of this machine."""
-    table = train.manifest.table
-    sources = sorted(set(table["source"]) - {""}) if "source" in table else []
-    return {
-        "encoder": Path(options.encoder).name if options.weights == "pretrained" else "random weights",
-        "encoder_sha256": encoder_digest,
-        "data": Path(options.data).name,
-        "prepared": prepared_as(Path(options.data)).to_json(),
-        "sources": sources,
-        "views": list(options.views),
-        "fraction": options.fraction,
-        "fraction_unit": options.fraction_unit,
-        "shots": options.shots,
-        "preset": options.preset,
-        "loss": options.loss,
-        "augment": options.augment,
-        "train_films": len(train),
-        "train_patients": int(table["patient_id"].nunique()),
-        "seed": options.seed,
-    }

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from hilum.baselines import BASELINES
+from hilum.errors import ConfigError
 from hilum.evaluation.baseline_scores import baseline_scores, can_learn, check_baselines
 from hilum.evaluation.classifier import load_classifier
 from hilum.evaluation.feature_store import FeatureStore
@@ -65,6 +66,8 @@ def judge(
         ManifestError: no films to judge.
     """
     check_baselines(baselines or ())
+    if list(cuts) != sorted({cut for cut in cuts if 0 < cut < 1}):
+        raise ConfigError(f"must be rising shares inside (0, 1), not {list(cuts)}", where="cuts", fix="Use 0.01,0.1")
     if out is not None:
         RunFolder(out)  # refuses a folder with something in it
     trained, manifest, patients = load_classifier(run), Manifest.read(data), trained_patients(run)

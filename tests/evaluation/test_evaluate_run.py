@@ -98,7 +98,7 @@ def test_fine_tuning_learns_and_goes_on_where_it_was(
     assert main(command) == 2
     assert "the output folder is not empty" in capsys.readouterr().err
     assert main([*command, "--resume", "--seed", "1"]) == 2
-    assert "differs from the run that is to be resumed: seed" in capsys.readouterr().err
+    assert "differs from the run that is to be resumed: fraction_seed, seed" in capsys.readouterr().err
 
 
 def test_one_of_several_classes(encoder_folder: Path, films: Path, tmp_path: Path) -> None:

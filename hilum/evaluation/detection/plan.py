@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from hilum.checkpoint import file_digest
@@ -17,6 +16,7 @@ from hilum.evaluation.detection.model import DetectorRecord
 from hilum.evaluation.detection.prior import centre_prior
 from hilum.evaluation.detection.truth import BoxedFilms, Readers, box_file, boxed_films
 from hilum.evaluation.features import weights_digest
+from hilum.evaluation.origin import origin_of
 from hilum.heads.detection import DetectorConfig
 from hilum.labels import few_shots, nested_fraction
 from hilum.manifest import Manifest
@@ -157,7 +157,8 @@ def make_plan(options: Options) -> Plan:
         most_found=options.most_found,
         readers=options.readers,
         prior=centre_prior(train),
-        origin=_origin(options, train, digest),
+        origin=origin_of(options, train.manifest, digest, "fraction", "shots")
+        | {"encoder_learns": options.mode == "finetune", "boxes": train.counts()},
     )
     return Plan(options, encoder, preprocessing, train, val, record, everything.digest, digest, file_digest(file))
 
@@ -205,23 +206,3 @@ def _check_size(encoder: Encoder, size: int) -> None:
     if size < 1 or (not isinstance(sizes, ResNetConfig) and size % sizes.patch_size):
         step = 1 if isinstance(sizes, ResNetConfig) else sizes.patch_size
         raise ConfigError(f"{size} pixels cannot be tiled", where="size", fix=f"Choose a multiple of {step}")
-
-
-def _origin(options: Options, train: BoxedFilms, encoder_digest: str) -> dict[str, Any]:
-    """Where the detector comes from, without paths of this machine."""
-    table = train.manifest.table
-    return {
-        "encoder": Path(options.encoder).name if options.weights == "pretrained" else "random weights",
-        "encoder_sha256": encoder_digest,
-        "encoder_learns": options.mode == "finetune",
-        "preset": options.preset,
-        "data": Path(options.data).name,
-        "sources": sorted(set(table["source"]) - {""}) if "source" in table else [],
-        "views": list(options.views),
-        "fraction": options.fraction,
-        "shots": options.shots,
-        "train_films": len(train),
-        "train_patients": int(table["patient_id"].nunique()),
-        "boxes": train.counts(),
-        "seed": options.seed,
-    }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor
@@ -13,6 +12,7 @@ from hilum.encoder import Encoder, load
 from hilum.errors import ConfigError
 from hilum.evaluation.classifier import random_backbone
 from hilum.evaluation.features import weights_digest
+from hilum.evaluation.origin import origin_of
 from hilum.evaluation.segmentation.decoder_start import decoder_sizes, pretrained_decoder
 from hilum.evaluation.segmentation.films import (
     MaskedFilms,
@@ -226,7 +226,7 @@ def make_plan(options: Options) -> Plan:
         head=to_json(options.head_config()),
         loss=options.loss or "focal-dice",
         chosen_by=options.threshold,
-        origin=_origin(options, train, digest),
+        origin=origin_of(options, train.manifest, digest, "fraction"),
     )
     return Plan(options, encoder, preprocessing, train, val, record, decoder, manifest.digest, digest)
 
@@ -271,21 +271,3 @@ def _check_values(options: Options, encoder: Encoder) -> None:
         raise ConfigError(f"{options.size} pixels are no whole number of patches", where="size", fix=fix)
     if isinstance(sizes, ResNetConfig) and options.layer_scale is not None:
         raise ConfigError("a ResNet takes no LayerScale", where="layer_scale", fix="Leave it out")
-
-
-def _origin(options: Options, train: MaskedFilms, encoder_digest: str) -> dict[str, Any]:
-    """Where the segmenter comes from, without paths of this machine."""
-    table = train.manifest.table
-    sources = sorted(set(table["source"]) - {""}) if "source" in table else []
-    return {
-        "encoder": Path(options.encoder).name if options.weights == "pretrained" else "random weights",
-        "encoder_sha256": encoder_digest,
-        "data": Path(options.data).name,
-        "sources": sources,
-        "views": list(options.views),
-        "fraction": options.fraction,
-        "preset": options.preset,
-        "train_films": len(train),
-        "train_patients": int(table["patient_id"].nunique()),
-        "seed": options.seed,
-    }

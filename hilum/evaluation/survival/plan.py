@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -17,6 +16,7 @@ from hilum.evaluation.classifier import random_backbone
 from hilum.evaluation.feature_store import FeatureStore
 from hilum.evaluation.features import weights_digest
 from hilum.evaluation.frozen_inputs import TOKEN_MEMORY, Reading, head_options, stored_inputs
+from hilum.evaluation.origin import origin_of
 from hilum.evaluation.survival.covariates import Covariates
 from hilum.evaluation.survival.endpoints import check_endpoints, check_learnable
 from hilum.evaluation.survival.films import FollowedFilms, followed_films
@@ -185,7 +185,7 @@ def make_plan(options: Options) -> Plan:
         covariates=covariates.to_json(),
         pool=options.pool,
         head=options.head,
-        origin=_origin(options, train, digest),
+        origin=origin_of(options, train.manifest, digest, "batch_size"),
     )
     record = replace(record, head_config=_head_config(options, record, encoder.model.config))
     for films in (train, val):  # what validation cannot choose by, training cannot learn from either
@@ -242,20 +242,3 @@ def _head_config(options: Options, record: RiskRecord, architecture: Architectur
     return head_options(
         options.head, options.head_variant, options.blocks, architecture, **{**options.head_set, **others}
     )
-
-
-def _origin(options: Options, train: FollowedFilms, encoder_digest: str) -> dict[str, Any]:
-    """Where the model comes from, without paths of this machine."""
-    table = train.manifest.table
-    sources = sorted(set(table["source"]) - {""}) if "source" in table else []
-    return {
-        "encoder": Path(options.encoder).name if options.weights == "pretrained" else "random weights",
-        "encoder_sha256": encoder_digest,
-        "data": Path(options.data).name,
-        "sources": sources,
-        "views": list(options.views),
-        "train_films": len(train),
-        "train_patients": int(table["patient_id"].nunique()),
-        "batch_size": options.batch_size,
-        "seed": options.seed,
-    }
