@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hilum.evaluation.adaptation import Options, make_plan
-from hilum.evaluation.judge import Judged, judge
+from hilum.evaluation.judge import judge
+from hilum.evaluation.judged import Judged
 from hilum.evaluation.run import run_adaptation
 from hilum.results import compare, write_results
 from hilum.results.markdown import table
@@ -83,16 +84,16 @@ def run_study(question: Question, out: str | Path, *, say: Callable[[str], None]
             names = [f"{mode}, {fraction:.0%} of the labels, {weights} weights" for weights in WEIGHTS]
             comparison = compare(
                 names[0],
-                pair["pretrained"].predictions,
+                pair["pretrained"].table,
                 names[1],
-                pair["random"].predictions,
+                pair["random"].table,
                 draws=question.draws,
                 seed=question.seed,
             )
             answers.append(Answer(mode, fraction, comparison, time.monotonic() - began))
     assert main is not None
     results = {**main.results, "comparisons": [answer.comparison for answer in answers]}
-    write_results(out, results, main.predictions)
+    write_results(out, results, main.table)
     write_atomic(out / "answers.json", json.dumps([asdict(answer) for answer in answers], indent=2) + "\n")
     write_atomic(out / "answers.md", as_markdown(answers) + "\n")
     return answers

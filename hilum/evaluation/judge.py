@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
 
 from hilum.baselines import BASELINES
 from hilum.errors import ConfigError
@@ -15,6 +11,7 @@ from hilum.evaluation.baseline_scores import baseline_scores, can_learn, check_b
 from hilum.evaluation.classifier import load_classifier
 from hilum.evaluation.feature_store import FeatureStore
 from hilum.evaluation.features import Runner
+from hilum.evaluation.judged import Judged
 from hilum.evaluation.predict import films_to_judge, page_context, predict, summary
 from hilum.evaluation.run import trained_patients
 from hilum.manifest import Manifest
@@ -22,21 +19,6 @@ from hilum.metrics.prevalence import CUTS
 from hilum.results import against_baselines, classification_results, write_results
 from hilum.run_folder import RunFolder
 from hilum.schema import Split
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What judging gave: the numbers, the predictions they come from, and where they were written."""
-
-    folder: Path
-    page: Path
-    results: dict[str, Any]
-    predictions: pd.DataFrame
-
-    @property
-    def lines(self) -> list[str]:
-        """What the shell prints."""
-        return [summary(self.results)]
 
 
 def judge(
@@ -97,4 +79,4 @@ def judge(
         results["baselines"] = against_baselines(table, scores, notes=notes, draws=draws, seed=seed)
     folder = Path(out) if out is not None else Path(run) / f"evaluate-{split}-{manifest.digest[:8]}"
     page = write_results(folder, results, table)["html"]
-    return Judged(folder, page, results, table)
+    return Judged(folder, page, results, [summary(results)], table)

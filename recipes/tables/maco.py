@@ -13,43 +13,10 @@ Expect: the numbers beside ours on the page; the rows of MaCo in table 2 are cor
 
 from __future__ import annotations
 
-from typing import Literal
+from hilum.commands.arguments import run_script
+from hilum.tables.script import paper_script
 
-
-def maco(
-    table: Literal["table-1", "table-2", "table-3", "table-4", "table-5"],
-    *,
-    data: str | None = None,
-    out: str | None = None,
-    encoders: tuple[str, ...] = (),
-    miniature: bool = False,
-    dry_run: bool = False,
-    resume: bool = False,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
-    workers: int = 0,
-    draws: int = 1000,
-) -> str:
-    """Fill one table of the paper.
-
-    Args:
-        table: which.
-        data: folder of the data sets, one prepared folder each.
-        out: folder for the filled table.
-        encoders: NAME=PATH; a name of a row fills that row, another gets rows of its own.
-        miniature: run on stand-ins of the data with a tiny encoder; its numbers mean nothing.
-        dry_run: only say what is needed and what of it is missing.
-        resume: go on with what is there.
-        device: cpu, cuda, or whichever is there.
-        workers: loader processes.
-        draws: patients are drawn this often for the intervals.
-    """
-    given = dict(locals())
-    from hilum.tables.fill import fill_table
-
-    return fill_table(f"maco-{given.pop('table')}", **given)
-
+maco = paper_script("maco")
 
 if __name__ == "__main__":
-    from hilum.commands.arguments import run_script
-
     run_script(maco)

@@ -38,7 +38,7 @@ def test_the_same_scores_without_the_encoder(encoder_folder: Path, films: Path, 
         for name, features in (("a", store), ("b", None))
     )
     names = ["score.Mass", "score.Effusion"]
-    assert np.abs(read.predictions[names].to_numpy() - seen.predictions[names].to_numpy()).max() < 2e-3
+    assert np.abs(read.table[names].to_numpy() - seen.table[names].to_numpy()).max() < 2e-3
 
 
 def test_features_of_another_encoder_and_of_a_fine_tuned_one_are_refused(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from hilum.evaluation.detection.pictures import draw_examples
 from hilum.evaluation.detection.prior import prior_table
 from hilum.evaluation.detection.truth import FILES, BoxedFilms, box_file, boxed_films
 from hilum.evaluation.features import Runner
+from hilum.evaluation.judged import Judged
 from hilum.evaluation.predict import honest_films
 from hilum.evaluation.run import trained_patients
 from hilum.films import FilmStore
@@ -35,17 +35,6 @@ NOT_THEIRS: Final = {  # preset -> what a reader must know before comparing with
 }
 
 
-@dataclass(frozen=True)
-class JudgedBoxes:
-    """What judging gave: the numbers, a line for the terminal, and where everything was written."""
-
-    folder: Path
-    page: Path
-    results: dict[str, Any]
-    lines: list[str]
-    found: pd.DataFrame
-
-
 def judge_boxes(
     run: str,
     data: str,
@@ -60,7 +49,7 @@ def judge_boxes(
     allow_train: bool = False,
     runner: Runner | None = None,
     command: str = "",
-) -> JudgedBoxes:
+) -> Judged:
     """Find the boxes of a split; writes results.html, .md, .json, found.parquet, truth.parquet and boxes.png.
 
     Args:
@@ -116,7 +105,7 @@ def judge_boxes(
     results["notes"] += [*notes, *films.notes, *_remarks(record)]
     folder = Path(out) if out is not None else Path(run) / f"evaluate-{split}-{manifest.digest[:8]}"
     page = _written(folder, results, films, found, baseline, record)
-    return JudgedBoxes(folder, page, results, summary_lines(results), found)
+    return Judged(folder, page, results, summary_lines(results), found)
 
 
 def _written(

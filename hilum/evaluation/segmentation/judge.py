@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ import pandas as pd
 
 from hilum.errors import ConfigError, UserError
 from hilum.evaluation.features import Runner
+from hilum.evaluation.judged import Judged
 from hilum.evaluation.predict import honest_films
 from hilum.evaluation.run import trained_patients
 from hilum.evaluation.segmentation.films import MaskedFilms, masked_films
@@ -38,17 +39,6 @@ from hilum.schema import Split
 BASELINES: Final = ("nothing", "mean-mask")  # the first is always on the page: it costs no time
 
 
-@dataclass(frozen=True)
-class JudgedMasks:
-    """What judging gave: the numbers, a line a finding for the terminal, and where everything was written."""
-
-    folder: Path
-    page: Path
-    results: dict[str, Any]
-    lines: list[str]
-    items: pd.DataFrame
-
-
 def judge_masks(
     run: str,
     data: str,
@@ -64,7 +54,7 @@ def judge_masks(
     allow_train: bool = False,
     runner: Runner | None = None,
     command: str = "",
-) -> JudgedMasks:
+) -> Judged:
     """Draw the masks of a split and write results.html, .md, .json, items.parquet and sheet.png.
 
     Args:
@@ -128,7 +118,7 @@ def judge_masks(
         tables={"items": items},
         pictures={"sheet.png": panels_sheet(panels)},
     )
-    return JudgedMasks(folder, page, results, summary_lines(results), items)
+    return Judged(folder, page, results, summary_lines(results), items)
 
 
 def find_masks(run: str, record: SegmenterRecord, films: Manifest, masks: str | None) -> Masks:

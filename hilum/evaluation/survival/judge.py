@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pandas as pd
 
 from hilum.errors import ConfigError
 from hilum.evaluation.features import Runner
+from hilum.evaluation.judged import Judged
 from hilum.evaluation.predict import COHORT, honest_films
 from hilum.evaluation.run import trained_patients
 from hilum.evaluation.survival.card import score_meaning
@@ -36,16 +36,6 @@ from hilum.run_folder import RunFolder
 from hilum.schema import LABEL_PREFIX, Split
 
 
-@dataclass(frozen=True)
-class JudgedRisk:
-    """What judging gave: the numbers, a line each for the terminal, and where everything was written."""
-
-    folder: Path
-    page: Path
-    results: dict[str, Any]
-    lines: list[str]
-
-
 def judge_risk(
     run: str,
     data: str,
@@ -59,7 +49,7 @@ def judge_risk(
     allow_train: bool = False,
     runner: Runner | None = None,
     command: str = "",
-) -> JudgedRisk:
+) -> Judged:
     """Score a split and write results.html, .md, .json, predictions.parquet (films) and subjects.parquet (persons).
 
     Findings that the head learned beside the endpoints are judged as a classifier's, in the subfolder `findings`.
@@ -126,7 +116,7 @@ def judge_risk(
     lines = summary_lines(results)
     if beside := _findings(record, predictions, folder, draws=draws, seed=seed, context=context):
         lines.append(f"the findings learned beside: {beside}")
-    return JudgedRisk(folder, page, results, lines)
+    return Judged(folder, page, results, lines, predictions)
 
 
 def _findings(

@@ -76,7 +76,7 @@ def test_the_scores_are_those_of_evaluate(run: Path, films: Path, tmp_path: Path
     asked = Asked(split="test")
     given = predict_films(str(run), [str(films)], str(tmp_path / "given"), asked, runner=RUNNER, workers=1)
     raw = predict_films(str(run), [str(films / "images")], str(tmp_path / "raw"), Asked(), runner=RUNNER, workers=1)
-    wanted = judged.predictions.set_index("image_id")
+    wanted = judged.table.set_index("image_id")
     assert list(given.table["image_id"]) == list(wanted.index)
     raw_rows = raw.table.set_index("image_id").loc[[Path(image).stem for image in wanted.index]]
     for name in RECORD.findings:
