@@ -12,8 +12,8 @@ from hilum.evaluation.classifier import load_classifier
 from hilum.evaluation.feature_store import FeatureStore
 from hilum.evaluation.features import Runner
 from hilum.evaluation.judged import Judged
+from hilum.evaluation.patients import trained_patients
 from hilum.evaluation.predict import films_to_judge, page_context, predict, summary
-from hilum.evaluation.run import trained_patients
 from hilum.manifest import Manifest
 from hilum.metrics.prevalence import CUTS
 from hilum.results import against_baselines, classification_results, write_results

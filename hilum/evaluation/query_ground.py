@@ -19,6 +19,7 @@ from hilum.evaluation.average_maps import AverageMap, average_maps, find_anchor
 from hilum.evaluation.features import Runner
 from hilum.evaluation.ground import SIDE, Grounding, box_file, count_questions, draw_examples, placed
 from hilum.evaluation.grounding import Mapped, differences, score_maps, summarise
+from hilum.evaluation.patients import trained_patients
 from hilum.evaluation.predict import honest_films
 from hilum.evaluation.prediction.pointing import (
     Traced,
@@ -31,7 +32,6 @@ from hilum.evaluation.prediction.pointing import (
     way_note,
 )
 from hilum.evaluation.query_maps import RULE, FilmMaps, QueryModel, film_maps, load_queries, questions_of_queries
-from hilum.evaluation.run import trained_patients
 from hilum.manifest import Manifest
 from hilum.metrics.grounding import min_max
 from hilum.results.classification import plain, software_versions

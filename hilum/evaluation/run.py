@@ -18,18 +18,17 @@ from hilum.evaluation.classifier import Classifier, Record, TrainedClassifier, d
 from hilum.evaluation.features import Runner
 from hilum.evaluation.finetune import BEST, LOWEST, classifier_scores, fine_tune_method, start_at_probe, validation
 from hilum.evaluation.frozen import Source, train_frozen
+from hilum.evaluation.patients import write_patients
 from hilum.films import FilmStore
 from hilum.heads.calibrate import calibrated, fit_calibration, unfitted
 from hilum.heads.choose import choose_thresholds, macro_auroc
 from hilum.heads.targets import probabilities
-from hilum.labels import fraction_record
+from hilum.labels import Unit, fraction_record
 from hilum.models.fill import fill
 from hilum.progress import ProgressBar
-from hilum.run_folder import LOG, RunFolder, write_atomic
+from hilum.run_folder import LOG, RunFolder
 from hilum.trainer import TrainingFilms, fit, total_steps
 from hilum.transforms.augmentations import FilmViews, augmentation
-
-PATIENTS = "fraction.json"  # whose films were learned from, in a run of `hilum adapt`
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,13 @@ def run_adaptation(plan: Plan, out: str | Path, *, resume: bool = False, runner:
     run = begin_run(plan.to_json(), out, resume=resume)
     handler = run.open_log()
     try:
-        _write_patients(plan, run)
+        write_patients(
+            run,
+            _learned(plan),
+            plan.val.manifest,
+            sources=plan.record.origin["sources"],
+            second_round=plan.record.second_round != "none",
+        )
         for line in plan.record.derived:
             LOG.info(line)
         LOG.info(
@@ -93,15 +98,6 @@ def begin_run(described: dict[str, Any], out: str | Path, *, resume: bool) -> Ru
     else:
         run.start(described)
     return run
-
-
-def trained_patients(run: str | Path) -> dict[str, Any] | None:
-    """The patients a classifier's run learned from and chose by, as stored; None where the file is not there."""
-    path = Path(run) / PATIENTS
-    if not path.is_file():
-        return None
-    stored: dict[str, Any] = json.loads(path.read_text())
-    return stored
 
 
 def _frozen(plan: Plan, run: RunFolder, runner: Runner) -> Trained:
@@ -207,19 +203,13 @@ def _views(plan: Plan) -> FilmViews | None:
     return augmentation(options.augment, plan.encoder.preprocessing, options.augment_set)
 
 
-def _write_patients(plan: Plan, run: RunFolder) -> None:
+def _learned(plan: Plan) -> dict[str, Any]:
+    """Whose films teach, and how they were drawn."""
     options = plan.options
+    assert options.fraction_seed is not None
     whole = options.shots is not None or options.fraction == 1
-    unit = "patient" if whole else options.fraction_unit
-    seed = options.fraction_seed
-    assert seed is not None
-    record = fraction_record(plan.train.manifest, options.fraction, seed, unit=unit, shots=options.shots)
-    chosen_by = sorted(set(plan.val.manifest.table["patient_id"]))
-    if plan.record.second_round != "none":  # these were learned from, too
-        record["patients"] = sorted({*record["patients"], *chosen_by})
-    record["val_patients"] = chosen_by
-    record["sources"] = plan.record.origin["sources"]
-    write_atomic(run.path / PATIENTS, json.dumps(record, indent=2) + "\n")
+    unit: Unit = "patient" if whole else options.fraction_unit
+    return fraction_record(plan.train.manifest, options.fraction, options.fraction_seed, unit=unit, shots=options.shots)
 
 
 def check_same(plan: Mapping[str, Any], run: RunFolder) -> None:

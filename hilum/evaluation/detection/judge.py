@@ -19,8 +19,8 @@ from hilum.evaluation.detection.prior import prior_table
 from hilum.evaluation.detection.truth import FILES, BoxedFilms, box_file, boxed_films
 from hilum.evaluation.features import Runner
 from hilum.evaluation.judged import Judged
+from hilum.evaluation.patients import trained_patients
 from hilum.evaluation.predict import honest_films
-from hilum.evaluation.run import trained_patients
 from hilum.films import FilmStore
 from hilum.manifest import Manifest
 from hilum.results.detection import detection_markdown, detection_page, detection_results, summary_lines

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +16,8 @@ from hilum.evaluation.detection.method import BEST, Detect, detection_method, va
 from hilum.evaluation.detection.model import DetectorRecord, TrainedDetector, describe
 from hilum.evaluation.detection.plan import Plan
 from hilum.evaluation.features import Runner
-from hilum.evaluation.run import PATIENTS, begin_run
+from hilum.evaluation.patients import write_patients
+from hilum.evaluation.run import begin_run
 from hilum.films import FilmStore
 from hilum.labels import fraction_record
 from hilum.metrics.detection.bootstrap import detection_points, macro_value
@@ -25,7 +25,7 @@ from hilum.metrics.detection.froc import threshold_at_rate
 from hilum.metrics.detection.matching import rank
 from hilum.metrics.detection.tables import read_scenes
 from hilum.models.fill import fill
-from hilum.run_folder import LOG, RunFolder, write_atomic
+from hilum.run_folder import LOG, RunFolder
 from hilum.trainer import TrainingFilms, fit, total_steps
 
 
@@ -49,7 +49,10 @@ def run_detection(plan: Plan, out: str | Path, *, resume: bool = False, runner: 
     run = begin_run(plan.to_json(), out, resume=resume)
     handler = run.open_log()
     try:
-        _write_patients(plan, run)
+        learned = fraction_record(
+            plan.train.manifest, plan.options.fraction, plan.options.seed, shots=plan.options.shots
+        )
+        write_patients(run, learned, plan.val.manifest, sources=plan.record.origin["sources"])
         for note in plan.train.notes:
             LOG.info("%s", note)
         LOG.info("%d films to learn from, %d to choose by", len(plan.train), len(plan.val))
@@ -114,11 +117,3 @@ def _chosen(plan: Plan, found: pd.DataFrame, step: int) -> DetectorRecord:
     assert not np.isnan(list(by_finding.values())).any()  # `make_plan` checked that every finding has a box
     of = {"films": len(plan.val), "patients": len(scenes.patients), "step": step, "ap50_of": by_finding}
     return replace(plan.record, thresholds=thresholds, threshold_notes=notes, validation={**values, **of})
-
-
-def _write_patients(plan: Plan, run: RunFolder) -> None:
-    options = plan.options
-    record = fraction_record(plan.train.manifest, options.fraction, options.seed, shots=options.shots)
-    record["val_patients"] = sorted(set(plan.val.manifest.table["patient_id"]))
-    record["sources"] = plan.record.origin["sources"]
-    write_atomic(run.path / PATIENTS, json.dumps(record, indent=2) + "\n")

@@ -15,13 +15,13 @@ from hilum.dicom.deidentify import KEY_NAME
 from hilum.dicom.store import FITS, Fit
 from hilum.errors import ConfigError
 from hilum.evaluation.features import Runner
+from hilum.evaluation.patients import trained_patients
 from hilum.evaluation.predict import COHORT
 from hilum.evaluation.prediction.map_files import Shown, write_maps
 from hilum.evaluation.prediction.maps import Way, names_of, resolve_way
 from hilum.evaluation.prediction.new_films import Given, NewFilms, Unread, gather, read_films
 from hilum.evaluation.prediction.predictors import CALLED, Answers, Predictor, load_predictor
 from hilum.evaluation.prepared import Prepared, prepared_for
-from hilum.evaluation.run import trained_patients
 from hilum.lookup import unknown_name
 from hilum.manifest import same_patient
 from hilum.results.classification import plain, software_versions

@@ -14,8 +14,8 @@ import pandas as pd
 from hilum.errors import ConfigError, UserError
 from hilum.evaluation.features import Runner
 from hilum.evaluation.judged import Judged
+from hilum.evaluation.patients import trained_patients
 from hilum.evaluation.predict import honest_films
-from hilum.evaluation.run import trained_patients
 from hilum.evaluation.segmentation.films import MaskedFilms, masked_films
 from hilum.evaluation.segmentation.mean_mask import MeanMask, fit_mean_mask
 from hilum.evaluation.segmentation.measure import measured_items

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 from hilum import checkpoint as ckpt
 from hilum.errors import DivergedError
 from hilum.evaluation.features import Runner
-from hilum.evaluation.run import PATIENTS, begin_run
+from hilum.evaluation.patients import write_patients
+from hilum.evaluation.run import begin_run
 from hilum.evaluation.segmentation.choose import HALF, Cut, choose_cut
 from hilum.evaluation.segmentation.method import LOSS, segment_method, sweep_films, validation
 from hilum.evaluation.segmentation.model import SegmenterRecord, TrainedSegmenter, describe
@@ -19,7 +19,7 @@ from hilum.films import FilmStore
 from hilum.labels import fraction_record
 from hilum.metrics.segmentation import dice_all, dice_positive
 from hilum.models.fill import fill
-from hilum.run_folder import LOG, RunFolder, write_atomic
+from hilum.run_folder import LOG, RunFolder
 from hilum.trainer import TrainingFilms, fit, total_steps
 
 EVALUATION_BATCH = 16  # films a forward pass on validation films: maps are large
@@ -48,7 +48,8 @@ def run_segmentation(
     run = begin_run(plan.to_json(), out, resume=resume)
     handler = run.open_log()
     try:
-        _write_patients(plan, run)
+        learned = fraction_record(plan.train.manifest, plan.options.fraction, plan.options.seed)
+        write_patients(run, learned, plan.val.manifest, sources=plan.record.origin["sources"])
         for split, films in (("learn from", plan.train), ("choose by", plan.val)):
             said = ", ".join(f"{name} {masks} with a mask, {empty} without" for name, (masks, empty) in _counts(films))
             LOG.info("%d films to %s: %s", len(films), split, said)
@@ -138,10 +139,3 @@ def _chosen(plan: Plan, trained: TrainedSegmenter, value: float, step: int, runn
 
 def _counts(films: Any) -> list[tuple[str, tuple[int, int]]]:
     return list(films.counts().items())
-
-
-def _write_patients(plan: Plan, run: RunFolder) -> None:
-    record: dict[str, Any] = fraction_record(plan.train.manifest, plan.options.fraction, plan.options.seed)
-    record["val_patients"] = sorted(set(plan.val.manifest.table["patient_id"]))
-    record["sources"] = plan.record.origin["sources"]
-    write_atomic(run.path / PATIENTS, json.dumps(record, indent=2) + "\n")

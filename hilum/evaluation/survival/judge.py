@@ -12,8 +12,8 @@ import pandas as pd
 from hilum.errors import ConfigError
 from hilum.evaluation.features import Runner
 from hilum.evaluation.judged import Judged
+from hilum.evaluation.patients import trained_patients
 from hilum.evaluation.predict import COHORT, honest_films
-from hilum.evaluation.run import trained_patients
 from hilum.evaluation.survival.card import score_meaning
 from hilum.evaluation.survival.endpoints import check_endpoints
 from hilum.evaluation.survival.model import RiskRecord, load_risk

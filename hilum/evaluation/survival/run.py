@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +12,8 @@ from numpy.typing import NDArray
 
 from hilum.evaluation.features import Runner
 from hilum.evaluation.frozen import Source, head_logits
-from hilum.evaluation.run import PATIENTS, begin_run
+from hilum.evaluation.patients import write_patients
+from hilum.evaluation.run import begin_run
 from hilum.evaluation.survival.films import FollowedFilms
 from hilum.evaluation.survival.inputs import risk_inputs
 from hilum.evaluation.survival.model import RiskModel, RiskRecord, TrainedRisk
@@ -26,7 +25,7 @@ from hilum.heads.grid import GridResult, train_grid
 from hilum.heads.inputs import HeadInputs
 from hilum.labels import fraction_record
 from hilum.progress import ProgressBar
-from hilum.run_folder import LOG, RunFolder, write_atomic
+from hilum.run_folder import LOG, RunFolder
 from hilum.schema import EVENT_PREFIX, TIME_PREFIX
 
 
@@ -49,7 +48,8 @@ def run_survival(plan: Plan, out: str | Path, *, resume: bool = False, runner: R
     run = begin_run(plan.to_json(), out, resume=resume)
     handler = run.open_log()
     try:
-        _write_patients(plan, run)
+        learned = fraction_record(plan.train.manifest, 1.0, plan.options.seed)
+        write_patients(run, learned, plan.val.manifest, sources=plan.record.origin["sources"])
         for line in _what_is_known(plan):
             LOG.info(line)
         source = Source(runner, run.path / "features", plan.store, plan.options.token_memory)
@@ -152,10 +152,3 @@ def _what_is_known(plan: Plan) -> list[str]:
         of = "all training films" if whole else f"batches of {options.batch_size} films (all fit up to {FULL_BATCH:,})"
         lines.append(f"Cox's risk sets are formed within {of}")
     return lines
-
-
-def _write_patients(plan: Plan, run: RunFolder) -> None:
-    record: dict[str, Any] = fraction_record(plan.train.manifest, 1.0, plan.options.seed)
-    record["val_patients"] = sorted(set(plan.val.manifest.table["patient_id"]))
-    record["sources"] = plan.record.origin["sources"]
-    write_atomic(run.path / PATIENTS, json.dumps(record, indent=2) + "\n")

@@ -16,8 +16,8 @@ from hilum.commands.predict import predict
 from hilum.errors import CheckpointError, ConfigError, UserError
 from hilum.evaluation.features import Runner
 from hilum.evaluation.judge import judge
+from hilum.evaluation.patients import trained_patients
 from hilum.evaluation.prediction.run import Asked, Predicted, predict_films
-from hilum.evaluation.run import trained_patients
 from hilum.ingest.run import prepare_folder
 from tests.evaluation.prediction.conftest import RECORD, write_run
 

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 from hilum.encoder import Encoder, load
 from hilum.errors import CheckpointError, ConfigError, ManifestError
-from hilum.evaluation.run import trained_patients
+from hilum.evaluation.patients import trained_patients
 from hilum.evaluation.segmentation.choose import THRESHOLDS
 from hilum.evaluation.segmentation.decoder_start import decoder_sizes, pretrained_decoder
 from hilum.evaluation.segmentation.judge import judge_masks
