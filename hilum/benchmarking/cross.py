@@ -129,6 +129,7 @@ def _about(one: CrossSet, names: Mapping[str, str]) -> dict[str, Any]:
         "findings": list(one.findings),
         "alone": list(one.alone),
         "unfit": dict(one.unfit),
+        "derived": one.derived,
         "renamed": dict(names),
     }
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from hilum.benchmarking.cells import folder_name
 from hilum.errors import ConfigError
+from hilum.labels import with_no_finding
 from hilum.manifest import Manifest
 from hilum.schema import LABEL_PREFIX
 
@@ -32,6 +33,7 @@ class CrossSet:
     findings: tuple[str, ...]  # that can be learned and judged here and are labelled in another set too
     alone: tuple[str, ...]  # labelled in no other set
     unfit: Mapping[str, str]  # shared, but its training or validation part lacks a class: finding -> why
+    derived: str | None = None  # how its NoFinding came about, where the set has none of its own
 
 
 def cross_sets(
@@ -46,7 +48,7 @@ def cross_sets(
     Args:
         folders: at least two data folders.
         out: the benchmark's folder; tables are written under `out/data`.
-        labels: common names to take; all that two sets share where empty.
+        labels: common names to take; all that two sets share where empty. NoFinding is derived where a set has none.
         label_names: folder name -> its own name of a finding -> the common name.
 
     Raises:
@@ -62,10 +64,11 @@ def cross_sets(
     if unknown := sorted(set(mapping) - set(names)):
         what = f"names findings of {', '.join(unknown)}, which is none of the sets"
         raise ConfigError(what, where="label_names", fix=f"Sets: {', '.join(names)}")
-    tables = {
-        name: _renamed(Manifest.read(folder), name, mapping.get(name, {}))
-        for name, folder in zip(names, folders, strict=True)
-    }
+    tables, rules = dict[str, Manifest](), dict[str, str | None]()
+    for name, folder in zip(names, folders, strict=True):
+        tables[name], rules[name] = with_no_finding(
+            _renamed(Manifest.read(folder), name, mapping.get(name, {})), labels
+        )
     shared = _shared(tables, labels)
     found = []
     for name, table in tables.items():
@@ -75,7 +78,7 @@ def cross_sets(
         unfit = {finding: why for finding in own if (why := _unfit(manifest, finding))}
         fit = tuple(finding for finding in own if finding not in unfit)
         alone = tuple(finding for finding in manifest.findings if finding not in shared)
-        found.append(CrossSet(name, str(place), manifest, fit, alone, unfit))
+        found.append(CrossSet(name, str(place), manifest, fit, alone, unfit, rules[name]))
     return tuple(found)
 
 
