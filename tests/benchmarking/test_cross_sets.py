@@ -47,6 +47,15 @@ def test_what_cannot_be_learned_is_listed_with_its_counts(two: list[str], tmp_pa
     assert there.findings == ("Mass", "Effusion")
 
 
+def test_screening_crosses_sets_whose_labels_differ(two: list[str], tmp_path: Path) -> None:
+    here, there = cross_sets(two, tmp_path / "out", labels=("NoFinding",))
+    assert here.findings == there.findings == ("NoFinding",)
+    assert there.derived is not None
+    assert "NoFinding is derived from 2 labels (Mass, Fluid)" in there.derived
+    table = there.manifest.table
+    assert ((table["label.NoFinding"] == 1) == ((table["label.Mass"] == 0) & (table["label.Fluid"] == 0))).all()
+
+
 def test_a_second_call_leaves_the_tables_alone(two: list[str], tmp_path: Path) -> None:
     cross_sets(two, tmp_path / "out")
     path = tmp_path / "out" / "data" / "here" / "manifest.parquet"
