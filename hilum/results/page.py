@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import CodeType
 from typing import Any, Final
 
 import jinja2
 import pandas as pd
+from jinja2.bccache import Bucket
 
 from hilum.metrics.estimate import interval_text
 from hilum.results.decision_panel import decision_panel
@@ -32,6 +34,27 @@ METRIC_NAMES: Final = {
     "sensitivity": "Sensitivity",
     "specificity": "Specificity",
 }
+
+
+class _Compiled(jinja2.BytecodeCache):
+    """Templates as code, kept in memory: each is compiled once a process, for all environments.
+
+    The code asks its environment for filters when it runs; only a constant put through a filter would be worked out
+    once for all, and no template has one.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], CodeType] = {}  # by file and content
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._kept.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        assert bucket.code is not None
+        self._kept[bucket.key, bucket.checksum] = bucket.code
+
+
+COMPILED: Final = _Compiled()
 
 
 def page(results: Mapping[str, Any], predictions: pd.DataFrame) -> str:
@@ -86,13 +109,17 @@ def widest_gaps(subgroups: Mapping[str, Any] | None) -> dict[str, tuple[str, Map
 
 
 def environment() -> jinja2.Environment:
-    """Where every page's template is rendered: escaping on, unknown names an error, numbers as readers write them."""
+    """Where every page's template is rendered: escaping on, unknown names an error, numbers as readers write them.
+
+    A new one each time, so that a caller's own filters, globals and folders are nobody else's.
+    """
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        bytecode_cache=COMPILED,
     )
     made.filters.update(said=said, percent=percent, number=number, text=as_text, p=p_text)
     return made
