@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hilum.benchmarking.leaderboard_page import data_text
+from hilum.benchmarking.leaderboard_page import data_text, runs_text
 from hilum.results.markdown import table
 from hilum.results.page import environment, p_text, said
 from hilum.run_folder import write_atomic
@@ -46,7 +46,7 @@ def as_markdown(results: Mapping[str, Any]) -> str:
     boot, names = results["bootstrap"], [one["name"] for one in results["sets"]]
     parts = [
         f"# {results['title']}",
-        f"AUROC, mean over {results['asked']['seeds']} seeds [95 % percentile interval of {boot['draws']:,} draws of "
+        f"AUROC, {runs_text(results['asked']['seeds'])} [95 % percentile interval of {boot['draws']:,} draws of "
         "test patients]; rows are trained on, columns tested on, the own test part in bold. In brackets after it the "
         "paired difference to the classifier that was trained where it is tested.",
     ]

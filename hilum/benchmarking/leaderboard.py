@@ -3,6 +3,7 @@
 For each task and share of labels there is one table. Every encoder is the mean over its seeds; all are judged on the
 same patients and draws, so what separates each from the reference is a paired difference, with a permutation test
 where the metric has one (else the share of bootstrap draws) and Holm's correction over the encoders of the table.
+Below the encoders stands what needs no network.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hilum.benchmarking.baseline_rows import baseline_rows, not_beaten
 from hilum.benchmarking.cells import Benchmark, Cell
 from hilum.benchmarking.over_seeds import Standing, difference, permutation_p, places, standing
 from hilum.benchmarking.task_file import BenchmarkTask
@@ -162,10 +164,13 @@ def _table(benchmark: Benchmark, found: TaskStandings, share: float | None) -> d
     entries.sort(key=lambda entry: (entry["rank"] is None, entry["rank"] or 0))
     absent = [encoder.name for encoder in benchmark.encoders if encoder.name not in {one.encoder for one in standings}]
     names = found.categories
+    baselines = baseline_rows(found.task.task, found.metric, standings)
     return {
         "fraction": share,
         "reference": standings[chief].encoder,
         "rows": entries,
+        "baselines": baselines,
+        "warning": not_beaten(entries, baselines),
         "absent": absent,
         "categories": [name for name, fine in zip(names, rows, strict=True) if fine],
         "undefined": {

@@ -77,7 +77,10 @@ def glance(results: Mapping[str, Any]) -> dict[str, Any]:
             for name, row in rows.items()
             if row["value"] is not None
         }
-        columns.append({"entry": entry, "fraction": last["fraction"], "rows": rows, "shade": shade})
+        baseline = next((row for row in last.get("baselines", []) if row["value"] is not None), None)  # the best one
+        columns.append(
+            {"entry": entry, "fraction": last["fraction"], "rows": rows, "shade": shade, "baseline": baseline}
+        )
     return {"columns": columns, "places": results["places"]}
 
 
@@ -86,7 +89,7 @@ def as_markdown(results: Mapping[str, Any]) -> str:
     boot = results["bootstrap"]
     parts = [
         f"# {results['title']}",
-        f"Mean over {results['asked']['seeds']} seeds [95 % percentile interval of {boot['draws']:,} draws of "
+        f"{runs_text(results['asked']['seeds']).capitalize()} [95 % percentile interval of {boot['draws']:,} draws of "
         f"patients]. p: {boot['permutations']:,} paired permutations of patients where the metric has such a test, "
         "else the share of bootstrap draws; Holm over the encoders of a table. † may have seen test films, ‡ has seen "
         "them, ? is not known.",
@@ -99,6 +102,10 @@ def as_markdown(results: Mapping[str, Any]) -> str:
             if block["fraction"] is not None:
                 parts.append(f"### {share_text(block['fraction'])} of the labels")
             parts.append(_table(results, entry, block))
+            if block.get("baselines"):
+                parts.append("Without a place: what needs no network, and the run named minus it, paired.")
+            if block.get("warning"):
+                parts.append(f"**{block['warning']}**")
             if block["undefined"]:
                 told = ", ".join(f"{name} ({why})" for name, why in block["undefined"].items())
                 parts.append(f"Left out of the mean: {told}.")
@@ -117,6 +124,11 @@ def count_text(value: float | None) -> str:
         if value >= size:
             return f"{value / size:.3g} {word}"
     return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.2g}"
+
+
+def runs_text(seeds: int) -> str:
+    """`mean over 3 runs`, or `one run`."""
+    return "one run" if seeds == 1 else f"mean over {seeds} runs"
 
 
 def share_text(fraction: float | None) -> str:
@@ -171,11 +183,20 @@ def _table(results: Mapping[str, Any], entry: Mapping[str, Any], block: Mapping[
             ]
         )
     rows += [["–", name, "failed", "", "", "", "", ""] for name in block["absent"]]
+    rows += [_baseline(row) for row in block.get("baselines", [])]  # a page of before knows none
     head = (
         "Place", "Encoder", f"{entry['metric']['title']} ± sd", "95 % interval", "Place over draws",
         f"Minus {block['reference']}", "p", "p, Holm",
     )  # fmt: skip
     return table(head, rows)
+
+
+def _baseline(row: Mapping[str, Any]) -> list[str]:
+    beside = row["beside"]
+    run = beside["encoder"] if beside["only_run"] else f"{beside['encoder']}, seed {beside['seed']},"
+    gap = "" if beside["difference"] is None else f"{run} minus this: {said(beside['difference'], signed=True)}"
+    value, _, interval = said(row).partition(" ")
+    return ["", row["title"], value, interval, "", gap, "", ""]
 
 
 def _encoders(results: Mapping[str, Any]) -> str:

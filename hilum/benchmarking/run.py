@@ -20,16 +20,16 @@ from hilum.benchmarking.leaderboard_page import write_leaderboard
 from hilum.benchmarking.seen_before import TestFilms, seen_before
 from hilum.benchmarking.stores import Need, need_of
 from hilum.benchmarking.task_file import ZERO_SHOT
-from hilum.benchmarking.work import Say, Workplace, carry_out, check_same, options_of, state_of
+from hilum.benchmarking.work import Say, Workplace, bears_baselines, carry_out, check_same, options_of, state_of
 from hilum.encoder import load
 from hilum.errors import ConfigError, UserError
 from hilum.evaluation.features import Runner
 from hilum.evaluation.tasks import task_named
 from hilum.labels import check_findings
 from hilum.manifest import Manifest
-from hilum.metrics.estimate import interval_text
 from hilum.models.backbone import Architecture
 from hilum.results.classification import software_versions
+from hilum.results.page import said
 
 CELLS: Final = "cells"  # the folder by which a benchmark's is known
 OURS: Final = {CELLS, "features", "data"} | {
@@ -151,16 +151,22 @@ def describe(prepared: Prepared) -> list[str]:
             lines.append(f"  {encoder.name}: {len(cells)} cells, {shown}{once}")
     states = [state_of(cell, out) for cell in benchmark.cells()]
     left = len(states) - states.count("done")
-    return [*lines, f"{len(states)} cells, {left} to do; {benchmark.draws:,} draws of patients each"]
+    again = sum(
+        state == "done" and bears_baselines(cell, benchmark, out)
+        for cell, state in zip(benchmark.cells(), states, strict=True)
+    )
+    told = f", {again} to judge again, with baselines" if again else ""
+    return [*lines, f"{len(states)} cells, {left} to do{told}; {benchmark.draws:,} draws of patients each"]
 
 
 def summary(results: Mapping[str, Any]) -> list[str]:
-    """The leaderboard for the shell: a line a table, best first."""
+    """The leaderboard for the shell: a line a table, best first, its baselines after it."""
     lines = []
     for entry in results["tasks"]:
         for block in entry["tables"]:
             share = "" if block["fraction"] is None else f", {100 * block['fraction']:.4g} % of labels"
-            rows = [f"{row['encoder']} {interval_text(row['value'], row['low'], row['high'])}" for row in block["rows"]]
+            rows = [f"{row['encoder']} {said(row)}" for row in block["rows"]]
+            rows += [f"baseline {row['name']} {said(row)}" for row in block["baselines"]]
             lines.append(f"{entry['key']}{share}, {entry['metric']['title']}: {'; '.join(rows)}")
     lines += [f"failed: {row['cell']} ({row['which']}): {row['error']}" for row in results["failed"]]
     return lines

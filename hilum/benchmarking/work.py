@@ -3,6 +3,9 @@
 A finished cell has `done.json`, written last; a cell that a user's fault stopped has `failed.json` with the reason and
 is tried again by the next call. A cell in work is locked by its process, and the lock falls with the process, so a call
 that was killed is simply repeated, and several calls may work on one folder.
+
+One cell a table is judged with all baselines that its task knows. They depend on films, labels and share, not on the
+encoder, so that the first encoder's first run is enough; a folder in which none has them is judged again there.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from hilum.benchmarking.baseline_rows import READERS
 from hilum.benchmarking.cells import Benchmark, Cell, folder_name
 from hilum.benchmarking.stores import Need, stored_features
 from hilum.checkpoint import CONFIG
@@ -124,24 +128,51 @@ def state_of(cell: Cell, out: Path) -> State:
     return "failed" if (folder / FAILED).is_file() else "begun" if (folder / ASKED).is_file() else "to do"
 
 
+def bears_baselines(cell: Cell, benchmark: Benchmark, out: Path) -> bool:
+    """Whether this cell is to be judged, or judged again, with the baselines of its table.
+
+    It is the first seed of the first encoder that has not failed, as long as no encoder of the table has them.
+    """
+    if cell.seed != 0 or cell.task.task not in READERS or cell.task.also:  # a matrix of sets shows none
+        return False
+    folders = [replace(cell, encoder=encoder).folder(out) for encoder in benchmark.encoders]
+    if any(_has_baselines(folder) for folder in folders):
+        return False
+    first = next((folder for folder in folders if not (folder / FAILED).is_file()), None)
+    return cell.folder(out) == first
+
+
+def _has_baselines(folder: Path) -> bool:
+    """Whether a finished cell was asked for baselines; the films may have been unfit to teach any."""
+    try:
+        return bool(json.loads((folder / DONE).read_text()).get("baselines"))
+    except FileNotFoundError:
+        return False
+
+
 def carry_out(benchmark: Benchmark, place: Workplace, say: Say) -> None:
     """Do every cell that is not done, together with other processes that work on the same folder.
 
     Returns when all are done or have failed, also those of the others.
     """
     waiting, failed = benchmark.cells(), set[str]()
+
+    def wanting(cell: Cell) -> bool:
+        done = (cell.folder(place.out) / DONE).is_file()
+        return not done or bears_baselines(cell, benchmark, place.out)
+
     while waiting:
         held = []
         for cell in waiting:
-            folder = cell.folder(place.out)
-            if (folder / DONE).is_file() or cell.title in failed:
+            if cell.title in failed or not wanting(cell):
                 continue
-            with claimed(folder) as mine:
+            with claimed(cell.folder(place.out)) as mine:
                 if not mine:
                     held.append(cell)
-                elif not (folder / DONE).is_file():
+                elif wanting(cell):  # nobody did it meanwhile
                     say(cell.title)
-                    if (error := do_cell(cell, place)) is not None:
+                    beside = bears_baselines(cell, benchmark, place.out)
+                    if (error := do_cell(cell, place, baselines=beside)) is not None:
                         failed.add(cell.title)
                         say(f"failed: {error}")
         if len(held) == len(waiting):
@@ -149,18 +180,24 @@ def carry_out(benchmark: Benchmark, place: Workplace, say: Say) -> None:
         waiting = held
 
 
-def do_cell(cell: Cell, place: Workplace) -> str | None:
-    """Train and judge one cell that nobody else holds.
+def do_cell(cell: Cell, place: Workplace, *, baselines: bool = False) -> str | None:
+    """Train and judge one cell that nobody else holds; what is trained already is only judged.
+
+    Args:
+        cell: of a benchmark.
+        place: where its files go.
+        baselines: judge it with all baselines that the task knows.
 
     Returns:
         None when it is done, else the fault that stopped it.
     """
     folder = cell.folder(place.out)
     began = time.monotonic()
+    (folder / DONE).unlink(missing_ok=True)
     write_atomic(folder / ASKED, json.dumps(asked(cell, place), indent=2) + "\n")
     try:
         if cell.task.trained:
-            _train_and_judge(cell, place, folder)
+            _train_and_judge(cell, place, folder, baselines=baselines)
         else:
             shutil.rmtree(folder / JUDGED, ignore_errors=True)
             encoder = cell.encoder.path
@@ -171,12 +208,13 @@ def do_cell(cell: Cell, place: Workplace) -> str | None:
         write_atomic(folder / FAILED, json.dumps({"error": str(error)}, indent=2) + "\n")
         return str(error)
     (folder / FAILED).unlink(missing_ok=True)
-    done = {"seconds": round(time.monotonic() - began, 1)}  # of the session that ended it
+    seconds = round(time.monotonic() - began, 1)  # of the session that ended it
+    done = {"seconds": seconds, "baselines": baselines}
     write_atomic(folder / DONE, json.dumps(done, indent=2) + "\n")
     return None
 
 
-def _train_and_judge(cell: Cell, place: Workplace, folder: Path) -> None:
+def _train_and_judge(cell: Cell, place: Workplace, folder: Path, *, baselines: bool) -> None:
     task, options, run = task_named(cell.task.task), options_of(cell), folder / RUN
     features = stored_features(cell, place.needs, place.out, place.runner)
     if features is not None:
@@ -190,11 +228,10 @@ def _train_and_judge(cell: Cell, place: Workplace, folder: Path) -> None:
     for name, data in tested.items():
         shutil.rmtree(folder / name, ignore_errors=True)  # stopped between two files
         stored = stored_features(cell, place.needs, place.out, place.runner, data)
-        more = {"features": str(stored)} if stored is not None and cell.task.task == "classify" else {}
+        more: dict[str, Any] = {"features": str(stored)} if stored is not None and cell.task.task == "classify" else {}
         more |= {key: value for key in BESIDE if (value := getattr(options, key, None)) is not None}
-        task.judge_run(
-            str(run), data, out=str(folder / name), draws=place.draws, baselines=(), runner=place.runner, **more
-        )
+        more |= {"draws": place.draws, "baselines": None if baselines else (), "runner": place.runner}
+        task.judge_run(str(run), data, out=str(folder / name), **more)
 
 
 def judged_on(name: str) -> str:

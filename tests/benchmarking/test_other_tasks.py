@@ -66,6 +66,9 @@ def test_masks_boxes_and_risk(tmp_path: Path) -> None:
         assert len(rows) == 2, entry["key"]
         assert rows[0]["spread"] is None
         assert entry["bins"] == []
+    named = {entry["task"]: {row["name"] for row in entry["tables"][0]["baselines"]} for entry in results["tasks"]}
+    assert named == {"segment": {"nothing", "mean_mask"}, "detect": {"centre-prior"}, "survive": set()}
+    assert results["tasks"][1]["tables"][0]["baselines"][0]["beside"]["encoder"] == "one"
     tests = {entry["task"]: entry["tables"][0]["rows"][1]["test"] for entry in results["tasks"]}
     assert (tests["segment"], tests["survive"]) == ("permutation", "bootstrap")
     page = (tmp_path / "out" / "leaderboard.html").read_text()

@@ -99,6 +99,7 @@ def test_a_cell_in_other_hands_is_waited_for(bench: Bench, tmp_path: Path) -> No
     out = tmp_path / "out"
     shutil.copytree(bench.out, out)
     folder = bench.prepared.benchmark.cells()[0].folder(out)
+    done = (folder / DONE).read_text()
     (folder / DONE).unlink()
     held = open(folder / ".claim", "w")  # noqa: SIM115  (held by hand)
     fcntl.flock(held, fcntl.LOCK_EX)
@@ -107,7 +108,7 @@ def test_a_cell_in_other_hands_is_waited_for(bench: Bench, tmp_path: Path) -> No
 
     def finish() -> None:
         time.sleep(0.7)
-        (folder / DONE).write_text("{}")
+        (folder / DONE).write_text(done)
         held.close()
 
     other = threading.Thread(target=finish)
