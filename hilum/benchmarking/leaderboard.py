@@ -99,8 +99,8 @@ def task_entry(benchmark: Benchmark, found: TaskStandings) -> dict[str, Any]:
         "data": Path(found.task.data).name,
         "metric": {"name": found.metric, "title": found.about.title, "higher": found.about.higher},
         "noun": evidence.noun,
-        "items": int(evidence.items.size),
-        "patients": int(np.unique(evidence.patients).size),
+        "items": max((row["n"] for row in findings.values()), default=0),  # with a known truth of some category
+        "patients": max((row["n_patients"] for row in findings.values()), default=0),
         "tables": tables,
         "curves": _curves(tables, [encoder.name for encoder in benchmark.encoders]) if len(tables) > 1 else {},
         "findings": findings,

@@ -99,15 +99,8 @@ def classification_results(
     return {
         "task": task,
         "findings": findings,
-        "macro": {
-            "findings": [name for name, row in findings.items() if not row["reason"]],
-            **_metrics(judged.macro),
-        },
-        "undefined": [
-            {"finding": name} | {key: row[key] for key in ("reason", "n", "n_positive", "n_negative", "n_blank")}
-            for name, row in findings.items()
-            if row["reason"]
-        ],
+        "macro": {"findings": [name for name, row in findings.items() if not row["reason"]], **_metrics(judged.macro)},
+        "undefined": [_undefined(name, row) for name, row in findings.items() if row["reason"]],
         "unscored": list(table.unscored),
         "cohort": cohort(table),
         "long_tail": long_tail_results(judged, cuts, training),
@@ -117,6 +110,11 @@ def classification_results(
         "versions": software_versions(),
         "context": plain(context),
     }
+
+
+def _undefined(finding: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """A finding that cannot be judged, and why."""
+    return {"finding": finding} | {key: row[key] for key in ("reason", "n", "n_positive", "n_negative", "n_blank")}
 
 
 def software_versions() -> dict[str, str]:
