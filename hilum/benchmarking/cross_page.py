@@ -100,4 +100,6 @@ def _sets(results: Mapping[str, Any]) -> str:
         ]
         for one in results["sets"]
     ]
-    return table(("Set", "Films", "Learned", "Renamed", "Cannot be learned here", "In no other set"), rows)
+    told = table(("Set", "Films", "Learned", "Renamed", "Cannot be learned here", "In no other set"), rows)
+    rules = [f"{one['name']}: {one['derived']}." for one in results["sets"] if one.get("derived")]
+    return "\n\n".join([told, *rules])

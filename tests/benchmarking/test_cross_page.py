@@ -40,5 +40,13 @@ def test_missing_and_undefined_cells_are_words(crossed: Crossed) -> None:
     assert "undefined" in text
 
 
+def test_a_derived_screening_label_is_said(crossed: Crossed) -> None:
+    results = copy.deepcopy(crossed.results)
+    assert "is derived" not in as_page(results) + as_markdown(results)
+    results["sets"][1]["derived"] = "NoFinding is derived from 2 labels (Mass, Fluid)"
+    for text in (as_page(results), as_markdown(results)):
+        assert "there: NoFinding is derived from 2 labels (Mass, Fluid)." in text
+
+
 def test_chance_is_white() -> None:
     assert [shade(value) for value in (None, 0.3, 0.5, 0.75, 1.0)] == [0, 0, 0, 22, 45]
