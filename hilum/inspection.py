@@ -1,4 +1,4 @@
-"""What a folder is: data set, run, encoder or checkpoint, in a few lines for people."""
+"""What a folder is: data set, run, encoder, checkpoint or results, in a few lines for people."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from hilum.evaluation.feature_shards import INDEX
 from hilum.evaluation.feature_store import FeatureStore
 from hilum.evaluation.survival.endpoints import follow_up
 from hilum.manifest import Manifest
+from hilum.results.judgement import RESULTS
 from hilum.run_folder import RunFolder
 
 Fact = tuple[str, str]
@@ -36,8 +37,10 @@ def inspect(path: str | Path) -> list[Fact]:
         return list(_checkpoint(folder))
     if (folder / CONFIG).is_file() and (folder / "env.json").is_file():
         return list(_run(RunFolder(folder, resume=True)))
+    if (folder / RESULTS).is_file():
+        return list(_results(folder))
     raise UserError(
-        "is neither a data set nor a run, encoder, checkpoint or features of Hilum",
+        "is neither a data set nor a run, encoder, checkpoint, features or results of Hilum",
         where=folder,
         fix="Look one folder higher or lower",
     )
@@ -102,6 +105,21 @@ def _run(run: RunFolder) -> Iterator[Fact]:
         if (run.path / name / FILES).is_file():
             yield name, str(run.path / name)
     yield from _flat(config)
+
+
+def _results(folder: Path) -> Iterator[Fact]:
+    try:
+        found = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+        facts = {name: found.get(name) or {} for name in ("counts", "bootstrap", "context")}
+        kind = f"results of the task {found['task']}"
+    except (ValueError, KeyError, AttributeError) as error:
+        raise UserError("is damaged", where=folder / RESULTS, fix="Make these results again") from error
+    yield "kind", kind
+    yield "page", str(folder / "results.html")
+    for part in facts.values():
+        yield from _flat(part)
+    for note in found.get("notes", []):
+        yield "note", str(note)
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[Fact]:

@@ -55,11 +55,11 @@ class RunFolder:
 
     Args:
         path: the folder.
-        resume: go on with what is there; otherwise the folder must be new or empty.
+        resume: go on with what is there; otherwise the folder must be new or empty. None is for commands that cannot.
         follower: another process of the same run has made these checks and writes the files.
     """
 
-    def __init__(self, path: str | Path, *, resume: bool = False, follower: bool = False) -> None:
+    def __init__(self, path: str | Path, *, resume: bool | None = None, follower: bool = False) -> None:
         self.path, self.follower = Path(path), follower
         if follower:
             return
@@ -69,7 +69,7 @@ class RunFolder:
             raise ConfigError(
                 "the output folder is not empty",
                 where=self.path,
-                fix="Give another --out, or --resume to go on with it",
+                fix="Give another --out" + ("" if resume is None else ", or --resume to go on with it"),
             )
         if resume and not (self.path / "config.json").is_file():
             raise ConfigError("there is no run to resume here", where=self.path, fix="Leave out --resume to start one")

@@ -13,6 +13,7 @@ from hilum.cli import VERBS, main
 from hilum.commands.arguments import as_words, parse
 from hilum.errors import ConfigError
 from tests.conftest import write_films
+from tests.results.judged_folders import write_scores
 
 SMALL = ["--size=64", '--set.vit={"depth": 1}', "--set.decoder_width=32", "--set.decoder_depth=1"]
 TINY = ["--model=vit_tiny_patch16", *SMALL, "--set.decoder_heads=2", "--batch-size=8", "--max-steps=2"]
@@ -154,6 +155,7 @@ def test_info_says_what_everything_is(data: Path, tmp_path: Path, capsys: pytest
         (run, ["run of hilum pretrain", "2 of 2", "mask_ratio"]),
         (run / "encoder", ["encoder", "architecture.width", "192"]),
         (run / "checkpoints" / "step-00000002", ["method", "sha256"]),
+        (write_scores(tmp_path / "judged"), ["results of the task classification", "results.html"]),
     ):
         assert main(["info", str(folder)]) == 0
         said = capsys.readouterr().out
@@ -162,6 +164,8 @@ def test_info_says_what_everything_is(data: Path, tmp_path: Path, capsys: pytest
     weights = run / "encoder" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     check_refused(capsys, ["info", str(run / "encoder")], "model.safetensors", "damaged")
+    (tmp_path / "judged" / "results.json").write_text("{")
+    check_refused(capsys, ["info", str(tmp_path / "judged")], "results.json", "damaged")
 
 
 def example(
@@ -193,6 +197,13 @@ def test_dashes_flags_lists_and_positionals() -> None:
     }
     with pytest.raises(ConfigError):
         parse(example, ["mae", "--size", "big"])
+
+
+def test_a_wrong_choice_or_count_is_said_in_plain_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["adapt", "classify", "--encoder=E", "--data=D", "--labels=Mass", f"--out={tmp_path / 'run'}"]
+    said = check_refused(capsys, [*words, "--calibrate", "plat"], "calibrate: unknown value 'plat'", "'platt'")
+    assert "typing" not in said
+    check_refused(capsys, ["evaluate", str(tmp_path), "--data=D", "--draws=0"], "draws: must be 1 or more, not 0")
 
 
 def test_arguments_and_words_are_inverse() -> None:

@@ -10,11 +10,14 @@ import inspect
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
 from jsonargparse import ArgumentError, ArgumentParser
 
 from hilum.errors import ConfigError, UserError
+from hilum.lookup import unknown_name
+
+LEAST: Final = {"draws": 1, "permutations": 1, "batch_size": 1, "workers": 0}  # options that count things
 
 
 def parse(verb: Callable[..., Any], argv: Sequence[str], *, name: str | None = None) -> dict[str, Any]:
@@ -25,13 +28,29 @@ def parse(verb: Callable[..., Any], argv: Sequence[str], *, name: str | None = N
     """
     name = name or verb.__name__.replace("_", "-")
     parser = build_parser(verb, name)
+    words = _normalise(verb, argv)
+    _refuse_unknown_choice(verb, words)
     try:
-        namespace = parser.parse_args(_normalise(verb, argv))
+        namespace = parser.parse_args(words)
     except ArgumentError as error:
         raise ConfigError(" ".join(str(error).split()), fix=f"See hilum {name} --help") from error
     values = namespace.as_dict()
     values.pop("config", None)
+    for option, least in LEAST.items():
+        if isinstance(count := values.get(option), int) and count < least:
+            raise ConfigError(f"must be {least} or more, not {count}", where=option, fix=f"See hilum {name} --help")
     return values
+
+
+def _refuse_unknown_choice(verb: Callable[..., Any], words: Sequence[str]) -> None:
+    """Say of a wrong word for an option with few answers which there are; jsonargparse says it in terms of types."""
+    hints = get_type_hints(verb)
+    for word in words:
+        option, equals, value = word[2:].partition("=")
+        parts = (hints.get(option), *get_args(hints.get(option)))
+        known = [str(choice) for part in parts if get_origin(part) is Literal for choice in get_args(part)]
+        if equals and known and value not in (*known, "null"):
+            raise unknown_name(value, known, kind="value", where=option)
 
 
 def run_script(function: Callable[..., Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def info(folder: str, *, json: bool = False) -> None:
-    """Say what a data set, run, encoder or checkpoint is; checks its files on the way.
+    """Say what a data set, run, encoder, checkpoint or folder of results is; checks its files on the way.
 
     Args:
         folder: what to look at.

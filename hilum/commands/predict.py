@@ -34,9 +34,9 @@ def predict(
         run: the run folder of hilum adapt.
         films: a folder of films, a manifest or its folder, or files.
         out: folder for the output; new or empty. It appears whole, or not at all.
-        maps: where each score comes from, on each film: attention of the head's queries (glori), rollout of the
-            encoder's attention, gradient (attention that raises the score), cam (Grad-CAM of the patch tokens); auto
-            takes attention where there are queries, cam where the head reads patches, gradient else.
+        maps: where each score comes from, on each film: attention of the head's queries (glori; else of the class
+            token), rollout of the encoder's attention, gradient (attention that raises the score), cam (Grad-CAM of the
+            patches); auto takes attention where there are queries, cam where the head reads patches, gradient else.
         findings: whose maps are drawn; default all.
         split: only films of this split of a manifest.
         views: only films of these view positions of a manifest.

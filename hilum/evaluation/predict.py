@@ -181,9 +181,12 @@ def page_context(record: Record, *, run: str, data: str, digest: str, split: Spl
 def summary(results: Mapping[str, Any]) -> str:
     """One line for the terminal: macro AUROC with its interval, what it rests on, and what could not be judged."""
     macro, cohort = results["macro"]["auroc"], results["cohort"]
-    value = interval_text(macro["value"], macro["low"], macro["high"])
+    beaten = {f", baseline {name} ": one["macro"]["auroc"] for name, one in results.get("baselines", {}).items()}
+    values = "".join(
+        f"{name}{interval_text(one['value'], one['low'], one['high'])}" for name, one in {"": macro, **beaten}.items()
+    )
     undefined = "".join(f"; {row['finding']} undefined: {row['reason']}" for row in results["undefined"])
-    return f"macro AUROC {value}, {cohort['images']} films of {cohort['patients']} patients{undefined}"
+    return f"macro AUROC {values}; {cohort['images']} films of {cohort['patients']} patients{undefined}"
 
 
 def _targets(record: Record, chosen: Manifest) -> tuple[NDArray[np.float32], list[str]]:

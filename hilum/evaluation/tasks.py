@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -53,10 +53,11 @@ class Task:
             if name not in known:
                 raise unknown_name(name, known, kind="option")
         named = {} if preset is None else {**presets[preset], "preset": preset}
-        try:
-            return options(**{**named, **values})
-        except TypeError as error:
-            raise ConfigError(str(error).replace("Options.__init__() ", ""), where="options") from error
+        chosen = {**named, **values}
+        for field in fields(options):
+            if field.name not in chosen and field.default is MISSING and field.default_factory is MISSING:
+                raise ConfigError("is needed", where=field.name, fix="Give it, or a preset that says it")
+        return options(**chosen)
 
     @property
     def make_plan(self) -> Callable[..., Any]:

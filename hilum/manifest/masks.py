@@ -124,12 +124,17 @@ def read_masks(
     found = _matched(manifest, tuple(findings), given, empty)
     poor = [name for name, column in zip(findings, found.stated.T, strict=True) if not (column == 1).any()]
     if poor if every else len(poor) == len(findings):
-        names = sorted({name for _, name in given})
-        raise ConfigError(
-            f"no mask of {', '.join(poor)} for any of the {len(manifest)} films",
-            where=source,
-            fix=f"It has masks of: {', '.join(names[:20]) or 'nothing that matches an image_id'}",
-        )
+        what = f"no mask of {', '.join(poor)} for any of the {len(manifest)} films"
+        stray = next((key for key, name in given if name in poor), None)  # of the finding, but of no film here
+        if stray is not None:
+            fix = f"Name images as the manifest does, e.g. {manifest.table['image_id'].iloc[0]}, not {stray}"
+        else:
+            names = sorted({name for _, name in given})
+            fix = f"It has masks of: {', '.join(names[:20]) or 'nothing that matches an image_id'}"
+        raise ConfigError(what, where=source, fix=fix)
+    for piece in (piece for film in found.pieces for mask in film for piece in mask):
+        if isinstance(piece, Runs):
+            piece.check()  # a bad row stops a run here, not in its third hour
     return found
 
 

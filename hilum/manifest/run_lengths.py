@@ -29,6 +29,19 @@ class Runs:
     size: tuple[int, int]  # rows, columns
     where: str  # file and image, for messages
 
+    def check(self) -> None:
+        """Refuse what `mask` would, without drawing: cheap enough for every row before a training begins.
+
+        Raises:
+            ManifestError: the runs leave the image or are no whole numbers.
+        """
+        if self.form == "coco":
+            counts = unpack_counts(self.counts) if isinstance(self.counts, str) else self.counts
+            _lengths_of(counts, self.size, where=self.where)
+        else:
+            assert isinstance(self.counts, str)
+            _runs_of(self.counts, self.size, self.form, where=self.where)
+
     def mask(self) -> NDArray[np.bool_]:
         """(rows, columns) bool.
 
@@ -49,8 +62,14 @@ def mask_of_pairs(text: str, size: tuple[int, int], form: Pairs, *, where: str) 
         ManifestError: an odd number of numbers, no whole numbers, or runs that leave the image.
     """
     flat = np.zeros(size[0] * size[1], dtype=bool)
-    if text.strip() in (EMPTY, ""):
-        return flat.reshape(size)
+    if text.strip() not in (EMPTY, ""):
+        for start, length in zip(*_runs_of(text, size, form, where=where), strict=True):
+            flat[start : start + length] = True
+    return flat.reshape(size[1], size[0]).T
+
+
+def _runs_of(text: str, size: tuple[int, int], form: Pairs, *, where: str) -> tuple[NDArray[np.int64], ...]:
+    """Where each run begins, from 0, and how long it is."""
     try:
         numbers = np.array(text.split(), dtype=np.int64)
     except ValueError:
@@ -59,16 +78,14 @@ def mask_of_pairs(text: str, size: tuple[int, int], form: Pairs, *, where: str) 
         raise ManifestError("run lengths are not pairs of start and length", where=where, fix="Correct that row")
     given, lengths = numbers[0::2], numbers[1::2]
     starts = np.cumsum(given) + np.concatenate([[0], np.cumsum(lengths)[:-1]]) if form == "relative" else given - 1
-    if (numbers < 0).any() or (starts < 0).any() or (starts + lengths > flat.size).any():
+    if (numbers < 0).any() or (starts < 0).any() or (starts + lengths > size[0] * size[1]).any():
         other = "absolute" if form == "relative" else "relative"
         raise ManifestError(
             f"runs counted as {form} leave the image of {size[0]} x {size[1]} pixels",
             where=where,
             fix=f"Give the right --mask-size, or --runs {other}",
         )
-    for start, length in zip(starts, lengths, strict=True):
-        flat[start : start + length] = True
-    return flat.reshape(size[1], size[0]).T
+    return starts, lengths
 
 
 def mask_of_counts(counts: Sequence[int], size: tuple[int, int], *, where: str) -> NDArray[np.bool_]:
@@ -77,6 +94,13 @@ def mask_of_counts(counts: Sequence[int], size: tuple[int, int], *, where: str) 
     Raises:
         ManifestError: the counts do not add up to the image.
     """
+    lengths = _lengths_of(counts, size, where=where)
+    flat = np.repeat(np.arange(lengths.size) % 2 == 1, lengths)
+    return flat.reshape(size[1], size[0]).T
+
+
+def _lengths_of(counts: Sequence[int], size: tuple[int, int], *, where: str) -> NDArray[np.int64]:
+    """The counts as an array that fits the image."""
     lengths = np.asarray(counts, dtype=np.int64)
     if (lengths < 0).any() or lengths.sum() != size[0] * size[1]:
         raise ManifestError(
@@ -84,8 +108,7 @@ def mask_of_counts(counts: Sequence[int], size: tuple[int, int], *, where: str) 
             where=where,
             fix="Correct counts or size of that annotation",
         )
-    flat = np.repeat(np.arange(lengths.size) % 2 == 1, lengths)
-    return flat.reshape(size[1], size[0]).T
+    return lengths
 
 
 def unpack_counts(text: str) -> tuple[int, ...]:

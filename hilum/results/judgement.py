@@ -189,7 +189,7 @@ def open_judgements(folders: Sequence[str | Path], names: Sequence[str] = ()) ->
         UserError: as `open_judgement`; or one folder was given twice.
     """
     places = [Path(folder).resolve() for folder in folders]
-    if len(set(places)) < len(places):
+    if len({judged_folder(place) for place in places}) < len(places):
         raise UserError("one folder was given twice", where="runs", fix="Name different runs")
     if not names:
         depth = max((len(place.parts) for place in places), default=1)

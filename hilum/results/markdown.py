@@ -100,7 +100,7 @@ def _operating(results: Mapping[str, Any]) -> str:
             own = "each its own" if name == "**Macro**" else number(row.get("threshold"))
             threshold = "0.5" if place == "at_0.5" else f"{own} (validation)"
             rows.append([name, threshold, *(said(row[place][metric]) for metric in row[place])])
-    return table(("Finding", "Threshold", "F1", "ACC", "Sensitivity", "Specificity"), rows)
+    return table(("Finding", "Threshold", "F1", "Accuracy", "Sensitivity", "Specificity"), rows)
 
 
 def _undefined(results: Mapping[str, Any]) -> str:

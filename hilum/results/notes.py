@@ -12,3 +12,11 @@ def draws_note(draws: int) -> list[str]:
     if draws >= FEWEST_DRAWS:
         return []
     return [f"ONLY {draws} BOOTSTRAP DRAWS: the intervals are rough; use {FEWEST_DRAWS} at least, 1,000 as a rule."]
+
+
+def permutations_note(permutations: int) -> list[str]:
+    """A warning where the tests rest on too few permutations; empty otherwise."""
+    if permutations >= FEWEST_DRAWS:
+        return []
+    least = 1 / (1 + permutations)
+    return [f"ONLY {permutations} PERMUTATIONS: no p can be below {least:.2g}; use {FEWEST_DRAWS} at least."]

@@ -30,7 +30,7 @@ METRIC_NAMES: Final = {
     "auroc": "AUROC",
     "auprc": "AUPRC",
     "f1": "F1",
-    "accuracy": "ACC",
+    "accuracy": "Accuracy",
     "sensitivity": "Sensitivity",
     "specificity": "Specificity",
 }
@@ -125,9 +125,9 @@ def environment() -> jinja2.Environment:
     return made
 
 
-def said(estimate: Mapping[str, Any], *, signed: bool = False) -> str:
+def said(estimate: Mapping[str, Any], *, signed: bool = False, digits: int = 3) -> str:
     """An estimate or difference as `0.853 [0.812, 0.891]`."""
-    return interval_text(estimate["value"], estimate["low"], estimate["high"], signed=signed)
+    return interval_text(estimate["value"], estimate["low"], estimate["high"], signed=signed, digits=digits)
 
 
 def percent(share: float | None) -> str:

@@ -27,7 +27,7 @@ from hilum.metrics.non_inferiority import NonInferiority, non_inferiority
 from hilum.metrics.permutation import permute_findings
 from hilum.results.classification import plain, software_versions
 from hilum.results.judgement import Judgement, Metric, Replicates
-from hilum.results.notes import draws_note
+from hilum.results.notes import draws_note, permutations_note
 from hilum.results.page import p_text
 
 Floats = NDArray[np.float64]
@@ -106,7 +106,7 @@ def compare_judgements(
             "bootstrap": {"unit": "patient", "draws": draws, "seed": seed, "confidence": confidence},
             "permutations": permutations,
             "versions": software_versions(),
-            "notes": [*notes, *_standing(judgements), *draws_note(draws)],
+            "notes": [*notes, *_standing(judgements), *draws_note(draws), *permutations_note(permutations)],
             "context": {"title": _title(judgements), "command": command},
         }
     )

@@ -35,6 +35,7 @@ def test_two_runs_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str
         (["--names", "one"], "names: 1 names for 2 runs"),
         (["--metrics", "dice"], "unknown metric 'dice'"),
         (["--margin", "0"], "margin: must be above 0"),
+        (["--draws", "-4"], "draws: must be 1 or more, not -4"),
     ],
 )
 def test_faults_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], says: str) -> None:

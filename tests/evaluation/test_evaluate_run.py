@@ -54,6 +54,7 @@ def test_evaluate_writes_predictions_and_results(
     assert main(["evaluate", str(run), "--data", str(films), "--out", str(out), "--draws", "100"]) == 0
     shown = capsys.readouterr().out
     assert "macro AUROC 0." in shown
+    assert "baseline metadata 0." in shown
     assert str(out / "results.html") in shown
     table = pd.read_parquet(out / "predictions.parquet")
     assert len(table) == 24

@@ -44,7 +44,7 @@ def test_a_preset_is_a_start_and_what_is_given_comes_first(name: str) -> None:
         task.make_options("none of them", needed)
     with pytest.raises(ConfigError, match="unknown option 'colour'"):
         task.make_options(None, {**needed, "colour": 1})
-    with pytest.raises(ConfigError, match="missing 1 required"):
+    with pytest.raises(ConfigError, match="encoder: is needed"):
         task.make_options(None, {"data": "D", **{k: v for k, v in needed.items() if k not in ("encoder", "data")}})
 
 

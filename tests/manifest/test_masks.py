@@ -154,6 +154,13 @@ def test_faults_say_what_to_do(manifest: Manifest, tmp_path: Path) -> None:
     assert "named twice" in fault(manifest, ("Mass", "Mass"))
     path = table(tmp_path)
     assert "--runs absolute" in fault(manifest, ("Mass",), path, size=(4, 4))
+    runs = pd.read_csv(path)
+    runs.iloc[2, 1] = "12 x 4"
+    runs.to_csv(tmp_path / "row.csv", index=False)
+    with pytest.raises(ManifestError, match=r"row\.csv, ImageId .* no whole numbers"):
+        read_masks(manifest, ("Mass",), tmp_path / "row.csv", size=SIZE)  # before a film is asked for
+    runs.assign(ImageId="somebody").to_csv(tmp_path / "strange.csv", index=False)
+    assert "Name images as the manifest does" in fault(manifest, ("Mass",), tmp_path / "strange.csv")
     plain = pd.read_csv(path).drop(columns="finding")
     plain.to_csv(tmp_path / "plain.csv", index=False)
     assert "does not say which of Mass, Edema" in fault(manifest, ("Mass", "Edema"), tmp_path / "plain.csv")

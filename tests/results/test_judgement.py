@@ -63,6 +63,8 @@ def test_names_are_the_shortest_that_differ(tmp_path: Path) -> None:
     assert [one.name for one in open_judgements(places, ("A", "B"))] == ["A", "B"]
     with pytest.raises(UserError, match="one folder was given twice"):
         open_judgements([places[0], places[0]])
+    with pytest.raises(UserError, match="one folder was given twice"):
+        open_judgements([places[0], places[0].parent])
 
 
 def test_other_films_are_named(tmp_path: Path) -> None:

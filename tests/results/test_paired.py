@@ -85,6 +85,8 @@ def test_few_draws_other_manifests_and_dishonest_runs_are_said(three: list[Judge
     judged.results["context"]["manifest_sha256"] = "other"
     notes = compare_judgements(judged, three[0], metrics=("auroc",), **FEW)["notes"]
     assert any(note.startswith("ONLY 64 BOOTSTRAP DRAWS") for note in notes)
+    few = compare_judgements(*three[:2], metrics=("auroc",), draws=100, permutations=9)["notes"]
+    assert [note for note in few if note.startswith("ONLY 9 PERMUTATIONS: no p can be below 0.1;")] == few
     assert "seen: NOT AN HONEST RESULT: 3 of the patients were used." in notes
     assert any(note.startswith("The manifests are not the same file") for note in notes)
 

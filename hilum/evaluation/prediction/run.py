@@ -20,6 +20,7 @@ from hilum.evaluation.predict import COHORT
 from hilum.evaluation.prediction.map_files import Shown, write_maps
 from hilum.evaluation.prediction.maps import Way, names_of, resolve_way
 from hilum.evaluation.prediction.new_films import Given, NewFilms, Unread, gather, read_films
+from hilum.evaluation.prediction.places import AREA, COUNT
 from hilum.evaluation.prediction.predictors import CALLED, Answers, Predictor, load_predictor
 from hilum.evaluation.prepared import Prepared, prepared_for
 from hilum.lookup import unknown_name
@@ -170,9 +171,10 @@ def summarise(
 ) -> dict[str, Any]:
     """The results as plain JSON values."""
     called = {
-        name: int(table[CALLED + name].sum())
+        name: int((table[column] > 0).sum())  # called present; or something was drawn, a box counted
         for name in predictor.names
-        if CALLED + name in table and table[CALLED + name].notna().any()
+        for column in (CALLED + name, AREA + name, COUNT + name)
+        if column in table and table[column].notna().any()
     }
     mapped = None if way is None or predictor.explained is None else names_of(predictor.explained, way, asked.findings)
     found: dict[str, Any] = plain(

@@ -97,7 +97,9 @@ def _train(plan: Plan, run: RunFolder, runner: Runner, resume: bool) -> tuple[Tr
         resume=resume,
     )
     if at.best is None or at.best_step is None:
-        raise DivergedError("no finite validation value", where=run.path, fix="Lower the learning rate (--lr)")
+        what = f"validation never had the number that chooses ({SELECT[options.select]})"
+        fix = "If the loss is not finite, lower --lr; if masks vanish at this --size, raise it, or --select all"
+        raise DivergedError(what, where=run.path, fix=fix)
     best = run.path / "checkpoints" / "best"
     weights, _ = ckpt.load_checkpoint(best)
     fill(method, weights, where=best)

@@ -57,6 +57,7 @@ def test_masks_have_the_size_of_the_film(segmenter: Path, folder: Path, tmp_path
             assert np.asarray(other).max() == 0
     assert found.table["area.Mass"].tolist() == [1.0, 1.0]
     assert found.table["area.Effusion"].tolist() == [0.0, 0.0]
+    assert found.lines[0] == "2 films read; from the threshold on: Mass 2, Effusion 0"
     assert "Effusion: no film has it." in found.results["notes"]
     assert "100.00%" in (tmp_path / "out" / "results.md").read_text()
     with pytest.raises(ConfigError, match="a model of the task segment says where by itself"):
@@ -85,3 +86,4 @@ def test_boxes_are_coco_in_pixels_of_the_film(folder: Path, tmp_path: Path) -> N
     each = [sum(box["image_id"] == image for box in coco["annotations"]) for image in (0, 1)]
     assert found.table["boxes.Mass"].tolist() == each
     assert sum(each) > 0
+    assert found.results["counts"]["called"] == {"Mass": sum(count > 0 for count in each)}
