@@ -106,7 +106,7 @@ def honest_films(
     """
     if split == "train" and not allow_train:
         raise ConfigError(
-            "a classifier is not judged on the split it learned from",
+            "a model is not judged on the split it learned from",
             where="split",
             fix="Use --split test, or --allow-train",
         )
@@ -232,13 +232,13 @@ def _overlap(chosen: Manifest, split: Split, patients: Mapping[str, Any] | None,
     if known and not allow_train:
         raise ConfigError(
             f"{len(known)} of {len(set(ids))} patients of the {split} split were used to train or choose this "
-            f"classifier, e.g. {min(known)!r}",
+            f"model, e.g. {min(known)!r}",
             where="data",
             fix="Judge it on other patients; if they are others with the same ids, give both sets a `source` column",
         )
     notes = []
     if known:
-        notes.append(f"NOT AN HONEST RESULT: {len(known)} of the patients were used to train or choose the classifier.")
+        notes.append(f"NOT AN HONEST RESULT: {len(known)} of the patients were used to train or choose the model.")
     if split == "val" and chosen_by:
         notes.append("Learning rate, epoch and thresholds were chosen on these films: the numbers are too favourable.")
     return notes

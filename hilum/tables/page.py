@@ -34,7 +34,7 @@ def as_markdown(results: Mapping[str, Any]) -> str:
         parts += ["## Cells without a number of ours", "\n".join(f"- {text}" for text in absent)]
     if results["notes"]:
         parts += ["## Notes", "\n".join(f"- {note}" for note in results["notes"])]
-    parts += ["## Data", table(("", "Split", "Published films", "Known defects"), data_rows(results))]
+    parts += ["## Data", table(("", "Split", "Published films", "Films here", "Known defects"), data_rows(results))]
     parts += ["## Protocol", table(("Data", "Task", "Preset", "Over it"), job_rows(results))]
     return "\n\n".join(parts) + "\n"
 
@@ -101,13 +101,16 @@ def reasons(results: Mapping[str, Any]) -> list[str]:
     return [f"{reason}: {'; '.join(places)}" for reason, places in found.items()]
 
 
-def data_rows(results: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
-    """Data sets with their splits and defects."""
+def data_rows(results: Mapping[str, Any]) -> list[tuple[str, str, str, str, str]]:
+    """Data sets with their splits, their films as published and as found, and their defects."""
     return [
         (
             entry["title"],
             entry["split"],
-            " / ".join("–" if count is None else f"{count:,}" for count in entry["counts"]),
+            *(
+                " / ".join("–" if count is None else f"{count:,}" for count in counts or ())
+                for counts in (entry["counts"], entry["films"])
+            ),
             "; ".join(entry["defects"]) or "none known",
         )
         for entry in results["data_sets"]

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from hilum.errors import ConfigError, PreemptedError, UserError
 from hilum.evaluation.features import Runner
+from hilum.manifest import Manifest
 from hilum.metrics.estimate import ENOUGH_DRAWS
 from hilum.results.classification import software_versions
 from hilum.run_folder import RunFolder, write_atomic
@@ -143,6 +144,14 @@ def _stand_ins(table: PaperTable, place: Place) -> tuple[Place, dict[str, str]]:
     return replace(place, root=root), {TINY: str(tiny_encoder(place.out / "tiny-encoder", films))}
 
 
+def _films(name: str, root: Path) -> list[int] | None:
+    """Films of the train, val and test split of a data set; None where it is not all there."""
+    if not ready(DATA_SETS[name], root):
+        return None
+    splits = Manifest.read(root / name).table["split"]
+    return [int((splits == split).sum()) for split in ("train", "val", "test")]
+
+
 def jobs_of(table: PaperTable, name: str) -> dict[str, Job]:
     """The jobs an encoder is needed for: those of its rows, or all where it has rows of its own."""
     settings = {row.setting for row in table.rows if row.encoder == name}
@@ -200,6 +209,7 @@ def _results(
                 "title": DATA_SETS[name].title,
                 "split": DATA_SETS[name].split,
                 "counts": list(DATA_SETS[name].counts),
+                "films": _films(name, place.root),
                 "defects": list(DATA_SETS[name].defects),
             }
             for name in table.data_sets()

@@ -23,7 +23,14 @@ def results(**more: Any) -> dict[str, Any]:
         "rows": [{"setting": "s", "method": "m", "encoder": "e", "pretrain": "", "cells": cells}],
         "flags": ["no <AP>"],
         "data_sets": [
-            {"name": "d", "title": "D", "split": "official", "counts": [1234, None, 5], "defects": ["leaks"]}
+            {
+                "name": "d",
+                "title": "D",
+                "split": "official",
+                "counts": [1234, None, 5],
+                "films": [1200, 40, 5],
+                "defects": ["leaks"],
+            }
         ],
         "jobs": [{"data": "d", "judged": "x", "task": "detect", "preset": None, "options": {"shots": 50}}],
         "faults": [],
@@ -50,7 +57,7 @@ def test_markdown_has_all_of_it() -> None:
     assert "| s | m | 105.0 [1] / 86.2 [84.1, 88.0] | – / undefined |" in text
     assert "[1] no <AP>." in text
     assert "- no data: s, m, b" in text
-    assert "| D | official | 1,234 / – / 5 | leaks |" in text
+    assert "| D | official | 1,234 / – / 5 | 1,200 / 40 / 5 | leaks |" in text
     assert "| d, judged on x | detect | – | shots=50 |" in text
     assert "**MINIATURE**" in text
     assert "mean of 2 runs ± their standard deviation" in text

@@ -124,8 +124,9 @@ def predict_films(
         }
         results = summarise(predictor, table, read, way, asked, notes, {**context, "command": command})
         _write(place, results, table, shown, read)
+        RunFolder(target)  # another command may have filled it meanwhile
         if target.is_dir():
-            target.rmdir()  # empty, as was checked
+            target.rmdir()
         os.replace(place, target)
         sync_folder(target.parent)
     finally:
