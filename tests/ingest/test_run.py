@@ -264,7 +264,7 @@ def only_bad_films(root: Path) -> None:
         (png, ["--fractions", "0.5,0.1,0.1"], "not shares of train, val and test"),
         (png, ["--labels", "a=B"], "there is none"),
         (png, ["--table", "none.csv"], "no such table"),
-        (png, ["--workers", "-1"], "no number of workers"),
+        (png, ["--workers", "-1"], "workers: must be 0 or more"),
     ],
 )
 def test_faults_are_one_line_and_leave_nothing(

@@ -57,7 +57,8 @@ def test_the_shell_gets_verdicts_numbers_and_the_warning(compared: dict[str, Any
     lines = summary_lines(compared)
     assert lines[:2] == compared["verdicts"]
     assert len([line for line in lines if line.startswith("  AUROC:")]) == 2
-    assert lines[-1].startswith("ONLY 40 BOOTSTRAP DRAWS")
+    assert lines[-2].startswith("ONLY 40 BOOTSTRAP DRAWS")
+    assert lines[-1].startswith("ONLY 40 PERMUTATIONS")
 
 
 def test_facts_that_differ_come_first(compared: dict[str, Any]) -> None:

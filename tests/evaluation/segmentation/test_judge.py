@@ -67,7 +67,7 @@ def test_masks_are_measured_on_the_films_own_pixels(on_test: Any, trained_run: P
     for row, maps in enumerate(trained.probabilities(films, QUIET)):
         assert maps.shape == (2, 64, 64)
         drawn, true = trained.record.cut("Mass").mask(maps[0]), films.masks(row)[0] == 1
-        item = on_test.items.set_index("item_id").loc[f"{films.image_ids[row]}:Mass"]
+        item = on_test.table.set_index("item_id").loc[f"{films.image_ids[row]}:Mass"]
         if true.any():
             true = true if true.shape == drawn.shape else np.zeros_like(drawn)
             distance = surface_distance(drawn, true, (2.0, 2.0))
