@@ -73,7 +73,9 @@ def summary_lines(results: Mapping[str, Any]) -> list[str]:
             macro = pair["macro"]
             p = "" if macro["permutation"] is None else f", permutation p {p_text(macro['permutation'])}"
             one, two = entry["runs"][0]["macro"], entry["runs"][number]["macro"]
-            lines.append(f"  {entry['title']}: {said(one)} - {said(two)} = {said(macro['difference'], signed=True)}{p}")
+            other = f" minus {results['runs'][number]['name']}" if len(entry["pairs"]) > 1 else ""
+            gap = f"{said(one)} - {said(two)} = {said(macro['difference'], signed=True)}"
+            lines.append(f"  {entry['title']}{other}: {gap}{p}")
     return [*lines, *(note for note in results["notes"] if note.startswith("ONLY"))]
 
 
@@ -90,7 +92,7 @@ def _numbers(results: Mapping[str, Any]) -> str:
     rows = []
     for number, run in enumerate(results["runs"]):
         rank = next(iter(entries))["runs"][number]["rank"]
-        place = "–" if rank is None else f"{rank['mean']:.1f} [{rank['low']:g}, {rank['high']:g}]"
+        place = "–" if rank is None else f"{rank['mean']:.1f} [{rank['low']:.1f}, {rank['high']:.1f}]"
         rows.append([run["name"], *(said(entry["runs"][number]["macro"]) for entry in entries), place])
     return table(("", *(entry["title"] for entry in entries), "Rank"), rows)
 

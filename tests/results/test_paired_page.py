@@ -56,7 +56,10 @@ def test_markdown_is_rectangular_and_tells_the_same(compared: dict[str, Any]) ->
 def test_the_shell_gets_verdicts_numbers_and_the_warning(compared: dict[str, Any]) -> None:
     lines = summary_lines(compared)
     assert lines[:2] == compared["verdicts"]
-    assert len([line for line in lines if line.startswith("  AUROC:")]) == 2
+    names = [run["name"] for run in compared["runs"]]
+    assert [line.split(":")[0] for line in lines if line.startswith("  AUROC")] == [
+        f"  AUROC minus {name}" for name in names[1:]
+    ]
     assert lines[-2].startswith("ONLY 40 BOOTSTRAP DRAWS")
     assert lines[-1].startswith("ONLY 40 PERMUTATIONS")
 
