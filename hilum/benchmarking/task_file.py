@@ -166,7 +166,7 @@ def _yaml(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"is no YAML ({error})", where=path, fix="See docs/benchmark.md for an example") from error
     if not isinstance(said, dict):
-        raise ConfigError("holds no entries", where=path, fix="See docs/benchmark.md for an example")
+        raise ConfigError("has no key `tasks` at its top", where=path, fix="See docs/benchmark.md for an example")
     return said
 
 

@@ -129,13 +129,19 @@ def read_masks(
         if stray is not None:
             fix = f"Name images as the manifest does, e.g. {manifest.table['image_id'].iloc[0]}, not {stray}"
         else:
-            names = sorted({name for _, name in given})
+            names = sorted({name for _, name in given} | _named_in_folder(source))
             fix = f"It has masks of: {', '.join(names[:20]) or 'nothing that matches an image_id'}"
         raise ConfigError(what, where=source, fix=fix)
     for piece in (piece for film in found.pieces for mask in film for piece in mask):
         if isinstance(piece, Runs):
             piece.check()  # a bad row stops a run here, not in its third hour
     return found
+
+
+def _named_in_folder(source: Path) -> set[str]:
+    """Findings that the files of a folder name: `ID.Finding.png` or `Finding/ID.png`."""
+    paths = [path.relative_to(source) for path in source.rglob("*.png")] if source.is_dir() else []
+    return {path.parts[0] if len(path.parts) > 1 else path.stem.rpartition(".")[2] for path in paths}
 
 
 def _matched(manifest: Manifest, findings: tuple[str, ...], given: Mapping[Key, list[Piece]], empty: set[Key]) -> Masks:

@@ -121,10 +121,10 @@ def threshold_at_sensitivity(
     Raises:
         ValueError: the target lies outside (0, 1].
     """
-    score, tp, fp = _passed_for(labels, scores, target, counts)
-    if not (tp.size and tp[-1] > 0 and fp[-1] > 0):
+    found = _passed_for(labels, scores, target, counts)
+    if found is None:
         return None
-    return _between(score, int(np.argmax(tp >= target * tp[-1] * (1 - ROUNDING))))
+    return _between(found.score, int(np.argmax(found.tp >= target * found.tp[-1] * (1 - ROUNDING))))
 
 
 def threshold_at_specificity(
@@ -147,17 +147,20 @@ def threshold_at_specificity(
     Raises:
         ValueError: the target lies outside (0, 1].
     """
-    score, tp, fp = _passed_for(labels, scores, target, counts)
-    if not (tp.size and tp[-1] > 0 and fp[-1] > 0):
+    found = _passed_for(labels, scores, target, counts)
+    if found is None:
         return None
-    allowed = np.flatnonzero(fp[-1] - fp >= target * fp[-1] * (1 - ROUNDING))
-    return _between(score, int(allowed[-1])) if allowed.size else float(np.nextafter(score[0], np.inf))
+    negatives = found.fp[-1]
+    allowed = np.flatnonzero(negatives - found.fp >= target * negatives * (1 - ROUNDING))
+    return _between(found.score, int(allowed[-1])) if allowed.size else float(np.nextafter(found.score[0], np.inf))
 
 
-def _passed_for(labels: ArrayLike, scores: ArrayLike, target: float, counts: ArrayLike | None) -> Passed:
+def _passed_for(labels: ArrayLike, scores: ArrayLike, target: float, counts: ArrayLike | None) -> Passed | None:
+    """What each threshold lets through; None without a positive or without a negative."""
     if not 0 < target <= 1:
         raise ValueError(f"a sensitivity or specificity to reach must lie in (0, 1], got {target}")
-    return passed(labels, scores, counts)
+    found = passed(labels, scores, counts)
+    return found if found.tp.size and found.tp[-1] > 0 and found.fp[-1] > 0 else None
 
 
 def _between(score: NDArray[np.float64], last: int) -> float:

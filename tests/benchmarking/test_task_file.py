@@ -43,7 +43,8 @@ label_names:
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("", "holds no entries"),
+        ("", "has no key `tasks`"),
+        ("- {name: a, data: d, task: classify}", "has no key `tasks`"),
         ("tasks: [", "is no YAML"),
         ("tasks: 3", "not a list"),
         ("jobs: []", "unknown entry 'jobs'.*tasks"),

@@ -134,6 +134,12 @@ def test_nearest_resizing_takes_the_pixel_under_the_centre() -> None:
     assert (resize_nearest(np.full((1, 1, 1), UNKNOWN, np.uint8), (3, 4)) == UNKNOWN).all()
 
 
+def test_a_misspelt_finding_meets_the_names_that_files_bear(manifest: Manifest) -> None:
+    place = folder(manifest.root)
+    with pytest.raises(ConfigError, match=r"no mask of Mas for any of the 5 films.*It has masks of: .*Mass"):
+        read_masks(manifest, ("Mas",), place)
+
+
 def test_findings_without_any_mask_may_be_allowed(manifest: Manifest) -> None:
     place = folder(manifest.root)
     with pytest.raises(ConfigError, match=r"no mask of Nodule for any of the 5 films"):
