@@ -8,9 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from PIL import Image
 
 torch.set_num_threads(1)
+
+# the same examples each run, or a suite of thousands fails now and then on one that it never saw before
+_FILTERS = (HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.data_too_large)
+settings.register_profile("hilum", deadline=None, derandomize=True, suppress_health_check=_FILTERS)
+settings.load_profile("hilum")
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 
