@@ -40,7 +40,7 @@ slow: $(READY)
 
 .venv-timm/.ready: pyproject.toml
 	$(PYTHON) -m venv .venv-timm
-	.venv-timm/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,timm]'
+	.venv-timm/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,timm,peers]'
 	touch .venv-timm/.ready
 
 test-timm: .venv-timm/.ready

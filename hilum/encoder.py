@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,15 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hilum.checkpoint import CONFIG, TOKENIZER, WEIGHTS, load_checkpoint, read_config, save_checkpoint
-from hilum.config import override
-from hilum.errors import CheckpointError
+from hilum.checkpoint import CONFIG, FILES, TOKENIZER, WEIGHTS, load_checkpoint, read_config, save_checkpoint
+from hilum.errors import CheckpointError, ConfigError
 from hilum.heads.taps import Taps, taps_of
 from hilum.models.backbone import Backbone, architecture_from_json, architecture_to_json, build_backbone
 from hilum.models.fill import fill
 from hilum.models.resnet import ResNet, ResNetConfig
-from hilum.models.text import TextConfig
-from hilum.models.towers import Towers, TowersConfig
+from hilum.models.towers import Towers, towers_from_json
 from hilum.schema import Preprocessing
 from hilum.transforms.image import prepare_film
 from hilum.transforms.text import PREPARATIONS, WordPiece
@@ -43,6 +40,7 @@ class Encoder:
         origin: where the weights come from (method, data, run), for model cards and results.
         towers: what puts films and reports into one space, where it was trained with reports.
         tokenizer: what reads them.
+        pool: the vector that speaks for a film where no one says otherwise; the one its authors use.
     """
 
     def __init__(
@@ -53,10 +51,12 @@ class Encoder:
         *,
         towers: Towers | None = None,
         tokenizer: WordPiece | None = None,
+        pool: Pool = "cls",
     ) -> None:
         assert towers is None or tokenizer is not None
         self.model, self.preprocessing, self.origin = model.eval(), preprocessing, dict(origin or {})
         self.towers, self.tokenizer = towers.eval() if towers is not None else None, tokenizer
+        self.pool: Pool = pool
 
     @property
     def width(self) -> int:
@@ -68,14 +68,15 @@ class Encoder:
         return prepare_film(film, self.preprocessing)
 
     @torch.no_grad()
-    def embed(self, images: Tensor, pool: Pool = "cls") -> Tensor:
+    def embed(self, images: Tensor, pool: Pool | None = None) -> Tensor:
         """One vector a film: images (B, C, H, W) as `transform` gives them -> (B, D), or (B, 2D) for "cls+mean".
 
         Args:
             images: normalised films.
-            pool: the class token, the mean of the patch tokens, or both side by side, after the final norm.
+            pool: the class token, the mean of the patch tokens, or both side by side, after the final norm; the
+                encoder's own where omitted.
         """
-        return pool_tokens(self.model.forward_features(images), self.model.num_prefix_tokens, pool)
+        return pool_tokens(self.model.forward_features(images), self.model.num_prefix_tokens, pool or self.pool)
 
     @torch.no_grad()
     def tokens(self, images: Tensor) -> Tensor:
@@ -134,7 +135,7 @@ class Encoder:
     def project_tokens(self, images: Tensor) -> Tensor:
         """One vector a patch in the space it shares with words, raw, row by row: (B, C, H, W) -> (B, P, E)."""
         towers, _ = self.require_towers()
-        if isinstance(self.model, ResNet):  # local is stage 3, global stage 4
+        if isinstance(self.model, ResNet) and towers.config.image_local_head != "same":  # stage 3; global is stage 4
             return towers.image_local(self.model.forward_maps(images)[0].flatten(2).transpose(1, 2))
         return towers.image_local(self.tokens(images))
 
@@ -169,11 +170,12 @@ class Encoder:
 
     def describe(self) -> dict[str, Any]:
         """What goes into config.json beside the weights."""
-        towers = {} if self.towers is None else {"towers": asdict(self.towers.config)}
+        towers = {} if self.towers is None else {"towers": self.towers.config.to_json()}
         return {
             "kind": "encoder",
             "architecture": architecture_to_json(self.model.config),
             "preprocessing": self.preprocessing.to_json(),
+            "pool": self.pool,
             **towers,
             "origin": self.origin,
         }
@@ -206,30 +208,44 @@ def encoder_folder(path: Path) -> Path:
     return path / "encoder" if (path / "encoder" / CONFIG).is_file() else path
 
 
-def load(source: str | Path, *, heads: int | None = None, tokenizer: str | Path | None = None) -> Encoder:
-    """Load an encoder.
+def load(
+    source: str | Path,
+    *,
+    layout: str | None = None,
+    heads: int | None = None,
+    text_heads: int | None = None,
+    image_size: int | None = None,
+    patch_stride: int | None = None,
+    tokenizer: str | Path | None = None,
+    text: str | Path | None = None,
+) -> Encoder:
+    """Load an encoder: one of ours, or one that others released (`hilum convert --layouts` lists them).
 
     Args:
-        source: a run folder (its exported encoder), an encoder folder, or a released file of MAE, CheXFound, MRM,
-            MaCo or MGCA.
+        source: a run folder (its exported encoder), an encoder folder, a released file or folder.
+        layout: of a released file whose tensors fit several; found out where omitted.
         heads: attention heads of a released file, which no tensor tells; width // 64 where omitted.
-        tokenizer: of a released MaCo file, whose text tower is loaded only with it.
+        text_heads: the same of its text encoder.
+        image_size: pixels a side of a released file, where no position table tells.
+        patch_stride: pixels between its patches, where they overlap.
+        tokenizer: of its text encoder, which is loaded only with one: a file, or a folder.
+        text: a folder with its text encoder, where that is not in the file (BioViL).
 
     Raises:
         CheckpointError: nothing there, damaged, of another kind, or only partly used; the message says which.
+        ConfigError: no such layout, or an answer that an encoder of ours does not need.
     """
     path = Path(source)
-    if path.is_file():
-        from hilum.released import load_released  # it builds encoders, so it cannot come before this file
-
-        return load_released(path, heads=heads, tokenizer=tokenizer)
+    told = {"layout": layout, "heads": heads, "text_heads": text_heads, "image_size": image_size}
+    told |= {"patch_stride": patch_stride, "tokenizer": tokenizer, "text": text}
     folder = encoder_folder(path)
-    if not (folder / WEIGHTS).is_file():
-        raise CheckpointError(
-            "holds no encoder" if path.is_dir() else "no such file or folder",
-            where=path,
-            fix="Give a finished pretraining run, an encoder folder, or a released checkpoint file",
-        )
+    if not is_ours(folder):
+        from hilum.released.layouts import build  # it builds encoders, so it cannot come before this file
+
+        return build(source, **told)
+    if needless := [name for name, value in told.items() if value is not None]:
+        what = f"an encoder of Hilum says itself what its {needless[0].replace('_', ' ')} is"
+        raise ConfigError(what, where=needless[0], fix="Leave it out: it is for released files")
     config = read_config(folder)
     if config.get("kind") != "encoder":
         raise CheckpointError(
@@ -241,19 +257,23 @@ def load(source: str | Path, *, heads: int | None = None, tokenizer: str | Path 
     model = build_backbone(architecture_from_json(config["architecture"], where=str(folder / CONFIG)))
     joint = {key.removeprefix(TOWERS): value for key, value in weights.items() if key.startswith(TOWERS)}
     fill(model, {key: value for key, value in weights.items() if not key.startswith(TOWERS)}, where=folder / WEIGHTS)
-    preprocessing = Preprocessing.from_json(config["preprocessing"])
+    preprocessing, pool = Preprocessing.from_json(config["preprocessing"]), config.get("pool", "cls")
     if "towers" not in config:
-        return Encoder(model, preprocessing, config.get("origin"))
+        return Encoder(model, preprocessing, config.get("origin"), pool=pool)
     reader = WordPiece.read(folder / TOKENIZER)
     towers = _towers(model, config["towers"], reader, where=str(folder / CONFIG))
     fill(towers, joint, where=folder / WEIGHTS)
-    return Encoder(model, preprocessing, config.get("origin"), towers=towers, tokenizer=reader)
+    return Encoder(model, preprocessing, config.get("origin"), towers=towers, tokenizer=reader, pool=pool)
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether a folder is a checkpoint that Hilum wrote: its list of digests lies beside the weights."""
+    return (folder / FILES).is_file() and (folder / CONFIG).is_file()
 
 
 def _towers(model: Backbone, config: Mapping[str, Any], tokenizer: WordPiece, *, where: str) -> Towers:
     """The towers that config.json describes, for the tokenizer beside them."""
-    text = override(TextConfig(), config["text"], where=where)
-    sizes = replace(TowersConfig(text=text, dim=text.width), **{k: v for k, v in config.items() if k != "text"})
+    sizes = towers_from_json(config, where=where)
     local = model.config.local_width if isinstance(model, ResNet) else None
     seen = model.config
     return Towers(sizes, seen.width, seen.patches, len(tokenizer), pad_id=tokenizer.pad_id, local_width=local)

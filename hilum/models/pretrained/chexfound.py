@@ -50,6 +50,7 @@ class ChexfoundFile:
     """What a CheXFound or DINOv2 file held, in our keys."""
 
     image: Pretrained  # the teacher's backbone; the student's in a file without a teacher
+    used: frozenset[str]  # names in the file of that backbone
     weights: dict[str, Tensor]  # everything: student.backbone.*, teacher.dino_head.*, ..., dino_center.center (1, K)
     bare: bool  # a backbone alone, as Meta releases them
     dropped: tuple[tuple[str, str], ...]  # (key of the file, why it is not used)
@@ -120,6 +121,7 @@ def read_chexfound(path: str | Path, *, heads: int | None = None) -> ChexfoundFi
 def sort_chexfound(tensors: Mapping[str, Tensor], *, heads: int | None, where: str | Path) -> ChexfoundFile:
     """The parts of student and teacher among the tensors of a file; arguments and errors as `read_chexfound`."""
     weights: dict[str, Tensor] = {}
+    names: dict[str, str] = {}
     dropped: list[tuple[str, str]] = []
     bare = not any(_PART.match(_unwrapped(key)) for key in tensors)
     for original, value in tensors.items():
@@ -130,6 +132,7 @@ def sort_chexfound(tensors: Mapping[str, Tensor], *, heads: int | None, where: s
             raise CheckpointError(f"two tensors are named {key} once chunks are undone", where=where)
         else:
             weights[key] = value.reshape(1, -1) if key in _CENTERS.values() else value
+            names[key] = original
     backbones = {name: part for name in BACKBONES if (part := _part(weights, name))}
     if not backbones:
         what = "is not a CheXFound file: it has neither teacher.backbone nor student.backbone"
@@ -142,7 +145,8 @@ def sort_chexfound(tensors: Mapping[str, Tensor], *, heads: int | None, where: s
     for name in HEADS:
         if head := _part(weights, name):
             _check_head(head, f"{where}, {name}")
-    return ChexfoundFile(Pretrained(config, encoder, {}, {}, ()), weights, bare, tuple(dropped))
+    used = frozenset(names[f"{first}.{key}"] for key in encoder)
+    return ChexfoundFile(Pretrained(config, encoder, {}, {}, ()), used, weights, bare, tuple(dropped))
 
 
 def _unwrapped(key: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +15,20 @@ from hilum.models.unpickle import read_pickle
 _PREFIXES: Final = ("module.", "encoder.", "backbone.")  # DataParallel, and wrappers around an encoder
 _CONTAINERS: Final = ("model", "state_dict")  # where training files keep the weights
 _NETWORKS: Final = ("student", "teacher")  # where files of self-distillation keep each network
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a file held."""
+
+    tensors: Mapping[str, Tensor]  # names of the file, wrappers opened
+    wrapper: str  # under which name they lay
+    extra: Mapping[str, Any]  # plain values beside them
+
+
+def read_content(path: str | Path) -> Content:
+    """The tensors of a file, and the plain values beside them."""
+    return Content(read_tensors(path), "", {})
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:

@@ -1,0 +1,176 @@
+"""The table of layouts, and the door: a path in, an encoder out, every tensor accounted for.
+
+A layout is asked whether a source is its own, the particular before the general: the first that says yes reads it. To
+add one: a file with a `LAYOUT`, and a line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from hilum.checkpoint import file_digest
+from hilum.encoder import Encoder
+from hilum.errors import CheckpointError
+from hilum.lookup import lookup
+from hilum.models.backbone import build_backbone
+from hilum.models.fill import fill
+from hilum.models.resnet import ResNet
+from hilum.models.towers import Towers
+from hilum.released.asked import Asked
+from hilum.released.found import Found, Joint
+from hilum.released.kinds import what_it_is
+from hilum.released.source import Source, open_source
+from hilum.transforms.text import WordPiece
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one family of released files is named and read."""
+
+    title: str  # for people
+    recognise: Callable[[Source], bool]  # by names and shapes of tensors, or by the configuration beside them
+    read: Callable[[Source, Asked], Found]
+
+
+# in the order of asking
+LAYOUTS: Final = {
+    "maco": "hilum.released.maco:LAYOUT",
+    "mrm": "hilum.released.mrm:LAYOUT",
+    "mgca": "hilum.released.mgca:LAYOUT",
+    "dinov2": "hilum.released.dinov2:LAYOUT",
+    "chexfound": "hilum.released.chexfound:LAYOUT",
+    "mae": "hilum.released.mae:LAYOUT",
+}
+
+
+def layout_of(source: Source) -> str:
+    """The name of the first layout that recognises a source.
+
+    Raises:
+        CheckpointError: none does; says what the tensors are instead.
+    """
+    for name in LAYOUTS:
+        if _layout(name).recognise(source):
+            return name
+    raise CheckpointError(
+        what_it_is(source.tensors, source.config),
+        where=source.path,
+        fix=f"Give the file of an image encoder in one of the layouts {', '.join(LAYOUTS)}",
+    )
+
+
+def build(
+    path: str | Path,
+    *,
+    layout: str | None = None,
+    heads: int | None = None,
+    text_heads: int | None = None,
+    image_size: int | None = None,
+    patch_stride: int | None = None,
+    tokenizer: str | Path | None = None,
+    text: str | Path | None = None,
+) -> Encoder:
+    """The encoder of a released file or folder; arguments as `hilum.load`.
+
+    Raises:
+        CheckpointError: unreadable, of no known layout, of another layout than named, or only partly filled.
+        ConfigError: no such layout.
+    """
+    asked = Asked(heads, text_heads, image_size, patch_stride, _path(tokenizer), _path(text))
+    source = open_source(path)
+    chosen = _layout(layout) if layout is not None else None
+    if chosen is not None and not chosen.recognise(source):
+        raise CheckpointError(
+            f"is not in the layout {layout}; {what_it_is(source.tensors, source.config)}",
+            where=path,
+            fix="Leave out the layout to have it found",
+        )
+    name = layout if layout is not None else layout_of(source)
+    found = _layout(name).read(source, asked)
+    model = build_backbone(found.architecture)
+    fill(model, found.image, where=path)
+    tokenizer_read = None if found.joint is None else _tokenizer(found.joint, source, asked)
+    towers = None
+    if found.joint is not None and tokenizer_read is not None:
+        towers = _towers(found.joint, model, tokenizer_read, path)
+    elif given := next((name for name in ("tokenizer", "text") if getattr(asked, name) is not None), None):
+        raise CheckpointError(
+            f"is a {_layout(name).title} file: no text tower is read from it",
+            where=path,
+            fix=f"Leave out the {given}",
+        )
+    origin = _origin(source, name, found, read=towers is not None)
+    return Encoder(model, found.preprocessing, origin, towers=towers, tokenizer=tokenizer_read, pool=found.pool)
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
+def _layout(name: str) -> Layout:
+    layout: Layout = lookup(LAYOUTS, name, kind="layout")
+    return layout
+
+
+def _tokenizer(joint: Joint, source: Source, asked: Asked) -> WordPiece | None:
+    """What reads text for the towers: as given, as it came with the source, or none."""
+    if asked.tokenizer is not None:
+        return WordPiece.read(asked.tokenizer)
+    if joint.tokenizer is not None:
+        return joint.tokenizer
+    return None if source.tokenizer is None else WordPiece.read(source.tokenizer)
+
+
+def _towers(joint: Joint, model: Any, tokenizer: WordPiece, path: str | Path) -> Towers:
+    """The towers, behind the tokenizer that they were trained with."""
+    if len(tokenizer) != joint.vocabulary:
+        raise CheckpointError(
+            f"reads {joint.vocabulary:,} word pieces and the tokenizer has {len(tokenizer):,}",
+            where=path,
+            fix="Give the tokenizer the file was trained with",
+        )
+    sizes = model.config
+    local = sizes.local_width if isinstance(model, ResNet) else None
+    towers = Towers(
+        joint.config, sizes.width, sizes.patches, joint.vocabulary, pad_id=tokenizer.pad_id, local_width=local
+    )
+    fill(towers, joint.weights, where=path)
+    return towers
+
+
+def _origin(source: Source, name: str, found: Found, *, read: bool) -> dict[str, Any]:
+    """Where the encoder comes from, what was used of it, and what was not and why."""
+    sizes = found.architecture
+    used = len(source.tensors) - len(found.dropped)
+    notes = [
+        f"encoder: {sizes.depth} blocks of width {sizes.width}, {sizes.image_size} px, {sizes.channels} channels; "
+        f"{used} of {len(source.tensors)} tensors used"
+    ]
+    if found.joint is not None:
+        text = f"text: {len(found.joint.weights)} tensors, {found.joint.vocabulary:,} word pieces"
+        notes.append(text if read else f"{text}, left behind: give its tokenizer to compare films with text")
+    return {
+        "file": source.path.name,
+        "sha256": file_digest(source.weights[0]) if len(source.weights) == 1 else _digests(source),
+        "layout": name,
+        "notes": [*notes, *found.notes, *(f"dropped {line}" for line in _grouped(found.dropped))],
+    }
+
+
+def _digests(source: Source) -> list[str]:
+    return [file_digest(file) for file in source.weights]
+
+
+def _grouped(dropped: tuple[tuple[str, str], ...], most: int = 3) -> list[str]:
+    """One line a reason: the first few names, how many more, and why."""
+    by_reason: dict[str, list[str]] = {}
+    for key, why in dropped:
+        by_reason.setdefault(why, []).append(key)
+    lines = []
+    for why, keys in by_reason.items():
+        more = f" and {len(keys) - most} more" if len(keys) > most else ""
+        lines.append(f"{', '.join(keys[:most])}{more}: {why}")
+    return lines
