@@ -3,7 +3,7 @@
 | part | "xavier" (MAE) | "trunc_normal" (timm, DINOv2) |
 |---|---|---|
 | Linear, patch weights | uniform, +-sqrt(6 / (fan in + fan out)) | normal, sd 0.02, cut at +-2 |
-| Linear and patch biases | 0 | 0 |
+| Linear, patch, query and value biases | 0 | 0 |
 | LayerNorm weight, bias | 1, 0 | 1, 0 |
 | LayerScale | its initial value | its initial value |
 | class token, mask token | normal, sd 0.02 | normal, sd 1e-6 (mask token 0) |
@@ -47,6 +47,8 @@ def initialise(module: nn.Module, scheme: InitScheme) -> None:
         last = name.rsplit(".", 1)[-1]
         if last == "cls_token":
             nn.init.normal_(parameter, std=small)
+        elif last in ("q_bias", "v_bias"):
+            nn.init.zeros_(parameter)
         elif last == "mask_token":
             nn.init.normal_(parameter, std=0.02 if scheme == "xavier" else 0.0)
         elif last == "reg_token":

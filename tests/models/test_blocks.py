@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hilum.models.blocks import Attention, Block, LayerScale, SwiGlu, drop_path
+from hilum.models.blocks import Attention, Block, LayerScale, drop_path
+from hilum.models.mlp import SwiGlu
 from tests.oracles.mae import block as oracle_block
 
 
