@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,28 +13,44 @@ from hilum.errors import CheckpointError
 from hilum.models.unpickle import read_pickle
 
 _PREFIXES: Final = ("module.", "encoder.", "backbone.")  # DataParallel, and wrappers around an encoder
-_CONTAINERS: Final = ("model", "state_dict")  # where training files keep the weights
-_NETWORKS: Final = ("student", "teacher")  # where files of self-distillation keep each network
+# where training files keep the weights; an average over the steps before the last step's, as it is what was judged
+_WRAPPERS: Final = (
+    *("state_dict_ema", "model_ema_state_dict", "model_ema", "params_ema", "state_dict", "model_state_dict"),
+    *("model", "module", "network", "net", "params"),
+)
+_NO_NETWORK: Final = ("optim", "sched", "scaler", "loss", "criterion")  # tensors of training, not of a network
 
 
 @dataclass(frozen=True)
 class Content:
-    """What a file held."""
+    """What a checkpoint file holds.
 
-    tensors: Mapping[str, Tensor]  # names of the file, wrappers opened
-    wrapper: str  # under which name they lay
-    extra: Mapping[str, Any]  # plain values beside them
+    Attributes:
+        tensors: the state dict under the keys of the file. A file with one dictionary a network gives them as
+            `student.<key>` and `teacher.<key>`.
+        wrapper: the keys under which it lay, outermost first, joined by dots; "" where it lay bare.
+        extra: plain values beside the tensors (args, hyper_parameters, epoch), without any tensor.
+    """
 
-
-def read_content(path: str | Path) -> Content:
-    """The tensors of a file, and the plain values beside them."""
-    return Content(read_tensors(path), "", {})
+    tensors: dict[str, Tensor]
+    wrapper: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
     """The state dict of a .pth, .pt, .ckpt or .safetensors file, under the keys of the file.
 
-    A file with one dictionary a network gives them as `student.<key>` and `teacher.<key>`.
+    Raises:
+        CheckpointError: unreadable, or without tensors.
+    """
+    return read_content(path).tensors
+
+
+def read_content(path: str | Path) -> Content:
+    """The state dict of a checkpoint file with what stood around it.
+
+    Args:
+        path: a .pth, .pt, .ckpt, .bin or .safetensors file; its bytes tell which, not its name.
 
     Raises:
         CheckpointError: unreadable, or without tensors.
@@ -50,18 +66,21 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
             raise CheckpointError(f"cannot be read as safetensors ({error})", where=path) from error
     else:
         content = read_pickle(path)
-    for container in _CONTAINERS:
-        if isinstance(content, dict) and isinstance(content.get(container), dict):
-            content = content[container]
     if not isinstance(content, dict):
         raise CheckpointError("holds no dictionary of tensors", where=path)
-    for network in _NETWORKS:
-        if isinstance(content.get(network), dict):
-            content = {**content, **{f"{network}.{key}": value for key, value in content[network].items()}}
+    opened: list[str] = []
+    extra: dict[str, Any] = {}
+    while name := next((name for name in _WRAPPERS if _holds_tensors(content.get(name))), None):
+        opened.append(name)
+        extra |= _plain({key: value for key, value in content.items() if key != name})
+        content = content[name]
     tensors = {key: value for key, value in content.items() if isinstance(value, Tensor)}
+    for name, value in content.items():
+        if _holds_tensors(value) and not name.startswith(_NO_NETWORK):
+            tensors |= {f"{name}.{key}": item for key, item in value.items() if isinstance(item, Tensor)}
     if not tensors:
         raise CheckpointError("holds no tensors", where=path)
-    return tensors
+    return Content(tensors, ".".join(opened), extra | _plain(content))
 
 
 def stripped(key: str) -> str:
@@ -69,3 +88,24 @@ def stripped(key: str) -> str:
     while key.startswith(_PREFIXES):
         key = key.split(".", 1)[1]
     return key
+
+
+def _holds_tensors(value: Any) -> bool:
+    """Whether a value is a dictionary with a tensor, or with such a dictionary one level down."""
+    if not isinstance(value, Mapping):
+        return False
+    below = [item for item in value.values() if isinstance(item, Mapping)]
+    return any(isinstance(item, Tensor) for part in (value, *below) for item in part.values())
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that hold no tensor at any depth."""
+    return {key: value for key, value in values.items() if _is_plain(value)}
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(_is_plain(item) for item in value.values())
+    if isinstance(value, list):
+        return all(_is_plain(item) for item in value)
+    return not isinstance(value, Tensor)
