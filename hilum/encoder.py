@@ -235,15 +235,16 @@ def load(
         CheckpointError: nothing there, damaged, of another kind, or only partly used; the message says which.
         ConfigError: no such layout, or an answer that an encoder of ours does not need.
     """
-    path = Path(source)
-    told = {"layout": layout, "heads": heads, "text_heads": text_heads, "image_size": image_size}
-    told |= {"patch_stride": patch_stride, "tokenizer": tokenizer, "text": text}
-    folder = encoder_folder(path)
-    if not is_ours(folder):
-        from hilum.released.layouts import build  # it builds encoders, so it cannot come before this file
+    from hilum.released.asked import Asked  # what is released is built with this file, so it cannot come before it
 
-        return build(source, **told)
-    if needless := [name for name, value in told.items() if value is not None]:
+    reader, reports = (None if given is None else Path(given) for given in (tokenizer, text))
+    asked = Asked(heads, text_heads, image_size, patch_stride, reader, reports)
+    folder = encoder_folder(Path(source))
+    if not is_ours(folder):
+        from hilum.released.layouts import build
+
+        return build(source, asked, layout=layout)
+    if needless := [name for name, value in {**vars(asked), "layout": layout}.items() if value is not None]:
         what = f"an encoder of Hilum says itself what its {needless[0].replace('_', ' ')} is"
         raise ConfigError(what, where=needless[0], fix="Leave it out: it is for released files")
     config = read_config(folder)
@@ -267,8 +268,8 @@ def load(
 
 
 def is_ours(folder: Path) -> bool:
-    """Whether a folder is a checkpoint that Hilum wrote: its list of digests lies beside the weights."""
-    return (folder / FILES).is_file() and (folder / CONFIG).is_file()
+    """Whether a folder is a checkpoint that Hilum wrote, whole or damaged."""
+    return (folder / FILES).is_file() or ((folder / CONFIG).is_file() and "kind" in read_config(folder))
 
 
 def _towers(model: Backbone, config: Mapping[str, Any], tokenizer: WordPiece, *, where: str) -> Towers:

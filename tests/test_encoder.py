@@ -17,6 +17,7 @@ from hilum.models.towers import Towers, TowersConfig
 from hilum.models.vit import VisionTransformer, ViTConfig
 from hilum.schema import Preprocessing
 from hilum.transforms.text import WordPiece
+from tests.models.tower_kinds import MLP_HEADS
 
 
 @pytest.fixture
@@ -165,7 +166,7 @@ def test_a_resnet_is_an_encoder_too(tmp_path: Path) -> None:
     sizes = ResNetConfig(image_size=32, enlarged=64, channels=1, stem=8, planes=2, blocks=(1, 1, 1, 1))
     tokenizer = WordPiece.train(["There is a small left effusion."], vocab_size=60)
     text = TextConfig(width=12, depth=1, heads=2, hidden=24, positions=16)
-    joint = TowersConfig(text=text, dim=6, hidden=8, head="mlp", image_pool="cls", text_pool="first", length=16)
+    joint = TowersConfig(text=text, dim=6, hidden=8, **MLP_HEADS, image_pool="cls", text_pool="first", length=16)
     towers = Towers(
         joint, sizes.width, sizes.patches, len(tokenizer), pad_id=tokenizer.pad_id, local_width=sizes.local_width
     )

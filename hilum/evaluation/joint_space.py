@@ -103,11 +103,11 @@ def text_vectors(encoder: JointEncoder, texts: Sequence[str]) -> Tensor:
 def phrase_vectors(encoder: JointEncoder, texts: Sequence[str]) -> Tensor:
     """One raw vector a phrase in the space of the patches, (N, E) float32 on the CPU.
 
-    With linear heads (MaCo) patches, films and texts share one space. With mlp heads (MedIM) patches were aligned with
-    words in a space of their own, so a phrase is the mean of its word vectors there.
+    Where whole texts were aligned (MaCo, CLIP, BioViL) patches, films and texts share one space. Where words were
+    (MedIM, GLoRIA) patches and words have a space of their own, so a phrase is the mean of its word vectors there.
     """
     towers, _ = encoder.require_towers()
-    if towers.config.head == "linear":
+    if not towers.config.aligns_words:
         return text_vectors(encoder, texts)
     return torch.stack([words.mean(dim=0) for words in word_vectors(encoder, texts)])
 
@@ -120,7 +120,7 @@ def word_vectors(encoder: JointEncoder, texts: Sequence[str]) -> list[Tensor]:
         ConfigError: the encoder aligned whole texts, not words.
     """
     towers, tokenizer = encoder.require_towers()
-    if towers.config.head == "linear":
+    if not towers.config.aligns_words:
         raise ConfigError(
             f"the encoder ({encoder.origin.get('method')}) aligned whole sentences with films, not words",
             where="encoder",

@@ -160,7 +160,8 @@ class Config:
         return TowersConfig(
             text=self.text,
             dim=self.text.width,
-            head="linear",
+            image_head="linear",
+            text_head="none",
             image_pool="mean",
             text_pool="pooler",
             position_weight=self.weighted,

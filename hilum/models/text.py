@@ -50,9 +50,10 @@ class TextConfig:
 class TextFeatures:
     """What a report became."""
 
-    tokens: Tensor  # (B, T, W)
-    pooled: Tensor | None  # (B, W): tanh of a linear layer on position 0
+    tokens: Tensor  # (B, T, W) of the last layer, or the sum over the last ones
+    pooled: Tensor | None  # (B, W): BERT: tanh of a linear layer on position 0; CLIP: the end token
     attention: Tensor | None  # (B, heads, T, T) of the last layer
+    mask: Tensor | None = None  # (B, T) 1 where there is a piece
 
 
 class ReportEncoder(nn.Module):
@@ -63,13 +64,16 @@ class ReportEncoder(nn.Module):
         vocabulary: V, entries of the tokenizer.
         pad_id: the padding entry, whose vector stays zero.
         pooler: whether to build the pooled vector's layer; left out where unused, since DDP refuses idle weights.
+        layers: last layers whose outputs are added up to the tokens.
     """
 
-    def __init__(self, config: TextConfig, vocabulary: int, *, pad_id: int = 0, pooler: bool = False) -> None:
+    def __init__(
+        self, config: TextConfig, vocabulary: int, *, pad_id: int = 0, pooler: bool = False, layers: int = 1
+    ) -> None:
         super().__init__()
         from transformers import BertConfig, BertModel  # seconds to import: only who reads reports waits for it
 
-        self.config = config
+        self.config, self.layers = config, layers
         bert = BertConfig(
             vocab_size=vocabulary,
             hidden_size=config.width,
@@ -108,10 +112,10 @@ class ReportEncoder(nn.Module):
         visible = mask[:, None, None, :].to(torch.bool)
         seen: list[Tensor] = []
         with _watching(self.bert.encoder.layer[-1], visible, seen) if attentions else nullcontext():
-            for layer in self.bert.encoder.layer:
-                x = layer(x, visible)
+            outputs = [x := layer(x, visible) for layer in self.bert.encoder.layer]
         pooled = self.bert.pooler(x) if self.bert.pooler is not None else None
-        return TextFeatures(x, pooled, seen[0] if seen else None)
+        tokens = x if self.layers == 1 else torch.stack(outputs[-self.layers :]).sum(dim=0)
+        return TextFeatures(tokens, pooled, seen[0] if seen else None, mask)
 
 
 @contextmanager

@@ -60,7 +60,7 @@ class LookupEncoder:
         return self.prior
 
     def require_towers(self) -> Any:
-        return SimpleNamespace(config=SimpleNamespace(head="linear")), None
+        return SimpleNamespace(config=SimpleNamespace(aligns_words=False)), None
 
     def to(self, device: Any) -> LookupEncoder:
         return self

@@ -26,11 +26,12 @@ from hilum.models.towers import Towers, TowersConfig
 from hilum.models.vit import VisionTransformer
 from hilum.transforms.text import PREPARATIONS, WordPiece
 from tests.evaluation.conftest import GREY, TINY
+from tests.models.tower_kinds import MLP_HEADS
 
 RUNNER = Runner(device="cpu", batch_size=16, quiet=True)
 TEXT = TextConfig(width=32, depth=1, heads=2, hidden=64, positions=40)
 LINEAR = TowersConfig(text=TEXT, dim=32, position_weight=True, length=40)
-MLP = TowersConfig(text=TEXT, dim=24, hidden=40, head="mlp", text_pool="first", preparation="medim", length=40)
+MLP = TowersConfig(text=TEXT, dim=24, hidden=40, **MLP_HEADS, text_pool="first", preparation="medim", length=40)
 
 
 @pytest.fixture(scope="module")

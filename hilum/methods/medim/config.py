@@ -131,12 +131,12 @@ class Config:
                 if name not in known:
                     raise unknown_name(name, list(known), kind="field of the ResNet", where="medim")
             more = {name: tuple(value) if isinstance(value, list) else value for name, value in self.resnet.items()}
-            config: ViTConfig | ResNetConfig = ResNetConfig(**{**more, **fixed})
+            config: ViTConfig | ResNetConfig = ResNetConfig(**{"enlarged": 320, **more, **fixed})
         else:
             config = vit_config(self.model, **{**self.vit, **fixed})
         if not config.class_token:
             raise ConfigError("the ViT must have a class token, which speaks for the film", where="medim")
-        side = config.enlarged if isinstance(config, ResNetConfig) else config.image_size
+        side = (config.enlarged or config.image_size) if isinstance(config, ResNetConfig) else config.image_size
         drawn = config.grid[0] * 2 ** len(self.decoder)
         if drawn != side:
             what = f"a map of {config.grid[0]} cells and a decoder of {len(self.decoder)} blocks draw {drawn} pixels"
@@ -150,7 +150,10 @@ class Config:
             text=self.text,
             dim=self.dim,
             hidden=self.hidden,
-            head="mlp",
+            image_head="mlp",
+            image_local_head="mlp",
+            text_head="mlp",
+            text_local_head="mlp",
             image_pool="cls",
             text_pool="first",
             preparation="medim" if self.preparation == "medim" else "tidy words",  # training sees words, no signs

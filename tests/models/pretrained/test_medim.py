@@ -17,6 +17,7 @@ from hilum.models.resnet import ResNet, ResNetConfig
 from hilum.models.text import TextConfig
 from hilum.models.towers import Towers, TowersConfig
 from hilum.models.vit import VisionTransformer
+from tests.models.tower_kinds import MLP_HEADS
 
 
 def close(got: Tensor, want: np.ndarray) -> None:
@@ -31,7 +32,7 @@ def test_golden_features_and_embeddings(shared: Path) -> None:
     backbone = VisionTransformer(image.config).eval()
     backbone.load_state_dict(image.backbone)
     text = TextConfig(width=8, depth=1, heads=1, hidden=8, positions=8)
-    config = TowersConfig(text=text, dim=16, hidden=40, head="mlp", image_pool="cls", text_pool="first")
+    config = TowersConfig(text=text, dim=16, hidden=40, **MLP_HEADS, image_pool="cls", text_pool="first")
     towers = Towers(config, 32, 9, 10).eval()
     for name in ("image_head", "image_local_head"):
         towers.get_submodule(name).load_state_dict(file.heads[name])
