@@ -17,7 +17,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,20 +72,38 @@ def save_checkpoint(
     Raises:
         UserError: the disk is full or the folder cannot be written.
     """
-    partial = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        (partial / "resume" if resume else partial).mkdir(parents=True)
-        save_file(_contiguous(weights), partial / WEIGHTS)
+    with whole_folder(path, fix="Free disk space; earlier checkpoints are whole") as partial:
+        write_weights(partial / WEIGHTS, weights)
         (partial / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
         (partial / CARD).write_text(card)
         if tokenizer is not None:
             (partial / TOKENIZER).write_text(tokenizer)
         if resume is not None:
-            save_file(_contiguous(resume.optimizer), partial / OPTIMIZER)
-            save_file(_contiguous(resume.average), partial / AVERAGE)
-            save_file(_contiguous(resume.random), partial / RANDOM)
+            (partial / "resume").mkdir()
+            write_weights(partial / OPTIMIZER, resume.optimizer)
+            write_weights(partial / AVERAGE, resume.average)
+            write_weights(partial / RANDOM, resume.random)
             (partial / STATE).write_text(json.dumps(resume.state) + "\n")
+    return path
+
+
+@contextmanager
+def whole_folder(path: Path, *, fix: str = "Free disk space or choose another place") -> Iterator[Path]:
+    """A folder that appears whole or not at all: what is yielded is written to, hashed, synced, and then renamed.
+
+    Args:
+        path: the folder; one of that name is replaced.
+        fix: what the reader can do about a full disk.
+
+    Raises:
+        UserError: the disk is full or the folder cannot be written; nothing of that name appears, and what was there
+            stays.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        yield partial
         names = sorted(str(p.relative_to(partial).as_posix()) for p in partial.rglob("*") if p.is_file())
         (partial / FILES).write_text(json.dumps({name: file_digest(partial / name) for name in names}, indent=2) + "\n")
         for name in [*names, FILES]:
@@ -95,13 +114,15 @@ def save_checkpoint(
         os.replace(partial, path)
         sync_folder(path.parent)
     except (OSError, SafetensorError) as error:
+        raise UserError(f"could not be written ({error})", where=path, fix=fix) from error
+    finally:
         shutil.rmtree(partial, ignore_errors=True)
-        raise UserError(
-            f"the checkpoint could not be written ({error})",
-            where=path,
-            fix="Free disk space; earlier checkpoints are whole",
-        ) from error
-    return path
+
+
+def write_weights(file: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Tensors by name into a safetensors file, each a copy of its own on the CPU."""
+    own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    save_file(own, file, None if metadata is None else dict(metadata))
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -177,10 +198,6 @@ def retain(run: Path, keep: int) -> None:
         shutil.rmtree(old)
     for partial in (run / "checkpoints").glob(".*.partial"):
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
 
 
 def _load_tensors(path: Path) -> dict[str, Tensor]:
