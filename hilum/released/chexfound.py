@@ -33,10 +33,7 @@ def found(source: Source, file: ChexfoundFile, *, pixels: str) -> Found:
         sizes,
         file.backbone,
         record(pixels, size=sizes.image_size, channels=sizes.channels),
-        (
-            *((key, "a head, a center or the other network, of use in pretraining only") for key in others),
-            *file.dropped,
-        ),
+        (*((key, why) for key in others), *file.dropped),
     )
 
 

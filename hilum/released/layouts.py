@@ -62,24 +62,18 @@ def layout_of(source: Source) -> str:
     )
 
 
-def build(
-    path: str | Path,
-    *,
-    layout: str | None = None,
-    heads: int | None = None,
-    text_heads: int | None = None,
-    image_size: int | None = None,
-    patch_stride: int | None = None,
-    tokenizer: str | Path | None = None,
-    text: str | Path | None = None,
-) -> Encoder:
-    """The encoder of a released file or folder; arguments as `hilum.load`.
+def build(path: str | Path, asked: Asked, *, layout: str | None = None) -> Encoder:
+    """The encoder of a released file or folder.
+
+    Args:
+        path: the file or folder.
+        asked: what no tensor tells.
+        layout: a name of `LAYOUTS`, where the tensors fit several; found out where omitted.
 
     Raises:
         CheckpointError: unreadable, of no known layout, of another layout than named, or only partly filled.
         ConfigError: no such layout.
     """
-    asked = Asked(heads, text_heads, image_size, patch_stride, _path(tokenizer), _path(text))
     source = open_source(path)
     chosen = _layout(layout) if layout is not None else None
     if chosen is not None and not chosen.recognise(source):
@@ -104,10 +98,6 @@ def build(
         )
     origin = _origin(source, name, found, read=towers is not None)
     return Encoder(model, found.preprocessing, origin, towers=towers, tokenizer=tokenizer_read, pool=found.pool)
-
-
-def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given)
 
 
 def _layout(name: str) -> Layout:

@@ -56,10 +56,10 @@ def open_source(path: str | Path) -> Source:
         )
     files = _weights(path)
     tensors: dict[str, Tensor] = {}
-    wrapper, extra = "", {}
+    wrapper, extra = "", dict[str, Any]()
     for file in files:
         content = read_content(file)
-        wrapper, extra = content.wrapper, content.extra
+        wrapper, extra = content.wrapper, {**extra, **content.extra}
         tensors.update(content.tensors)
     tokenizer = path if any((path / name).is_file() for name in _TOKENIZERS) else None
     pixels = _json(path / _PIXELS) if (path / _PIXELS).is_file() else {}
