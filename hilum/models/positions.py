@@ -19,6 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hilum.models.table_products import resize_by_products
+
 ResizeRule = Literal["bicubic", "bicubic_antialias", "bicubic_offset"]
 RESIZE_RULES: Final[tuple[str, ...]] = get_args(ResizeRule)
 _OFFSET: Final = 0.1  # DINOv2 `interpolate_offset`
@@ -81,6 +83,8 @@ def resize_table(
     Returns:
         (1, prefix + target rows * columns, width), dtype of `table`; interpolated in float32.
     """
+    if torch.compiler.is_exporting():  # sizes may vary from run to run of the graph: no question about them
+        return resize_by_products(table, source, target, prefix=prefix, rule=rule, offset=_OFFSET)
     if source == target:
         return table
     grid = table[:, prefix:].reshape(1, *source, -1).permute(0, 3, 1, 2).float()

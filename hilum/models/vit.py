@@ -316,7 +316,7 @@ class VisionTransformer(nn.Module):
             of_patches = positions[:, prefix:]
             patches = patches + (of_patches if keep is None else of_patches[0][keep])
             first = None if first is None else first + positions[:, :1]
-        tokens = [part.expand(len(images), -1, -1) for part in (first, self.reg_token) if part is not None]
+        tokens = [part.expand(images.shape[0], -1, -1) for part in (first, self.reg_token) if part is not None]
         x = torch.cat([*(token.to(patches.dtype) for token in tokens), patches], dim=1)
         return x if self.norm_pre is None else self.norm_pre(x)
 
