@@ -37,6 +37,7 @@ class Layout:
 
 # in the order of asking
 LAYOUTS: Final = {
+    "eva-x": "hilum.released.eva_x:LAYOUT",
     "maco": "hilum.released.maco:LAYOUT",
     "mrm": "hilum.released.mrm:LAYOUT",
     "mgca": "hilum.released.mgca:LAYOUT",
