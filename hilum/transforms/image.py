@@ -1,23 +1,22 @@
 """One film to the tensor an encoder was trained on, and the normalisation that all paths share.
 
 Films stay uint8 and one channel until they are on the device: a batch is then 12 times smaller than what
-the encoder eats, and the arithmetic below runs there. Resizing is Pillow's: bicubic with the support scaled
-to the output (antialiased), which is what the encoders' own pipelines used on images from disk.
+the encoder eats, and the arithmetic below runs there. That shortcut is for training views alone: what is judged goes
+through `prepare_film`, whose steps are those of the encoder's own pipeline (`released/pixels.py`).
 """
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
 from hilum.schema import Preprocessing
+from hilum.transforms.placement import Fit, fit
+from hilum.transforms.resampling import resized
 
-_FILTERS: Final = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+_EMPTY = float("nan")  # the rim of a letterbox until its grey is known
 
 
 def normalise(images: Tensor, preprocessing: Preprocessing) -> Tensor:
@@ -54,7 +53,10 @@ def denormalise(images: Tensor, preprocessing: Preprocessing) -> Tensor:
 
 
 def prepare_film(film: np.ndarray, preprocessing: Preprocessing) -> Tensor:
-    """The evaluation transform: resize and crop by the record's rule, rescale where it says so, repeat grey, normalise.
+    """The evaluation transform: the steps of the record, in its order.
+
+    A pipeline on 8-bit pictures (`eight_bit`) has no answer to a finer film, such as the window of a DICOM file: it is
+    rounded to 8 bits first, as saving it as PNG would.
 
     Args:
         film: (H, W) uint8, or floating in [0, 1].
@@ -63,23 +65,46 @@ def prepare_film(film: np.ndarray, preprocessing: Preprocessing) -> Tensor:
     Returns:
         (C, size, size) float32.
     """
-    grey = film.astype(np.float32) / 255 if film.dtype == np.uint8 else film.astype(np.float32)
-    square = _to_square(grey, preprocessing).clip(0, 1)  # bicubic overshoots at edges
-    std = torch.tensor(preprocessing.std).view(-1, 1, 1)
-    mean = torch.tensor(preprocessing.mean).view(-1, 1, 1)
+    square = _square(stretched(film, preprocessing), preprocessing)
     plane = torch.from_numpy(square)[None]
+    if preprocessing.reduce == "resize":  # values beyond [0, 1] stay: encoders were trained on them
+        plane = _plainly_resized(plane, preprocessing.size)
     if preprocessing.rescale == "minmax":
         plane = minmax(plane)
-    return (plane - mean) / std
+    std = torch.tensor(preprocessing.std).view(-1, 1, 1)
+    mean = torch.tensor(preprocessing.mean).view(-1, 1, 1)
+    rim = (mean * 255).round() / 255
+    return (
+        (torch.where(plane.isnan(), rim, plane) - mean) / std if preprocessing.fill == "mean" else (plane - mean) / std
+    )
+
+
+def stretched(film: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+    """The film as the record's first resize takes it: stretched to its own range where the record says so, 8-bit or not.
+
+    Args:
+        film: (H, W) uint8, or floating in [0, 1].
+        preprocessing: the encoder's record.
+
+    Returns:
+        (H, W) uint8 where `eight_bit`, else float32 in [0, 1].
+    """
+    if preprocessing.rescale == "minmax-film":  # BioViL's arithmetic: float64, cut down to whole numbers
+        grey = film.astype(np.float64)
+        grey -= grey.min()
+        grey /= grey.max() or 1.0
+        return (grey * 255).astype(np.uint8) if preprocessing.eight_bit else grey.astype(np.float32)
+    if preprocessing.eight_bit:
+        return film if film.dtype == np.uint8 else np.rint(film.clip(0, 1) * 255).astype(np.uint8)
+    return film.astype(np.float32) / 255 if film.dtype == np.uint8 else film.astype(np.float32)
 
 
 def resize(grey: np.ndarray, height: int, width: int, preprocessing: Preprocessing) -> np.ndarray:
-    """Resize (H, W) float32 to (height, width) with the record's filter, antialiased or not."""
+    """Resize (H, W) float32 or uint8 to (height, width) with the record's kernel, antialiased or not."""
     if grey.shape == (height, width):
         return grey
     if preprocessing.antialias:
-        image = Image.fromarray(np.ascontiguousarray(grey))
-        return np.array(image.resize((width, height), _FILTERS[preprocessing.interpolation]))
+        return resized(grey, height, width, preprocessing.interpolation, outside=preprocessing.mean[0])
     plain = F.interpolate(
         torch.from_numpy(grey)[None, None],
         size=(height, width),
@@ -89,21 +114,32 @@ def resize(grey: np.ndarray, height: int, width: int, preprocessing: Preprocessi
     return plain[0, 0].numpy()
 
 
-def _to_square(grey: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
-    """(H, W) -> (size, size) by the rule: squeeze, shortest side and centre crop, or letterbox on black."""
-    size = preprocessing.size
-    height, width = grey.shape
-    if preprocessing.resize == "squeeze":
-        return resize(grey, size, size, preprocessing)
-    if preprocessing.resize == "shortest":
-        scale = size / min(height, width)
-        rows, columns = max(size, int(height * scale)), max(size, int(width * scale))
-        grown = resize(grey, rows, columns, preprocessing)
-        top, left = (rows - size) // 2, (columns - size) // 2
-        return grown[top : top + size, left : left + size]
-    scale = size / max(height, width)
-    rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
-    boxed = np.zeros((size, size), dtype=np.float32)
-    top, left = (size - rows) // 2, (size - columns) // 2
-    boxed[top : top + rows, left : left + columns] = resize(grey, rows, columns, preprocessing)
-    return boxed
+def _square(grey: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+    """(H, W) -> float32 (window, window) in [0, 1] by the rule, cut off or between rims."""
+    how = fit((grey.shape[0], grey.shape[1]), preprocessing)
+    top, left, rows, columns = how.cut
+    grown = resize(
+        np.ascontiguousarray(grey[top : top + rows, left : left + columns]), how.rows, how.columns, preprocessing
+    )
+    inside = grown.astype(np.float32) / 255 if grown.dtype == np.uint8 else grown.clip(0, 1)  # bicubic overshoots
+    square = np.full((how.window, how.window), _EMPTY if preprocessing.fill == "mean" else 0.0, dtype=np.float32)
+    target, source = _overlap(how)
+    square[target] = inside[source]
+    return square
+
+
+def _overlap(how: Fit) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Rows and columns of the window that the film covers, and those of the resized film that lie there."""
+    target, source = [], []
+    for start, length in ((how.top, how.rows), (how.left, how.columns)):
+        low, high = max(0, start), min(how.window, start + length)
+        target.append(slice(low, high))
+        source.append(slice(low - start, high - start))
+    return (target[0], target[1]), (source[0], source[1])
+
+
+def _plainly_resized(plane: Tensor, size: int) -> Tensor:
+    """(1, S, S) -> (1, size, size), bicubic as torchvision did on tensors: not antialiased, overshoot kept."""
+    if plane.shape[-1] == size:
+        return plane
+    return F.interpolate(plane[None], size=(size, size), mode="bicubic", align_corners=False)[0]

@@ -1,0 +1,97 @@
+"""Resizing with the kernels of the libraries that encoders were trained with, bit for bit where those are 8-bit.
+
+| name | whose | as it shrinks |
+|---|---|---|
+| bicubic, bilinear, lanczos, nearest | Pillow (torchvision on pictures, transformers, timm, open_clip) | reach grows |
+| area | OpenCV's INTER_AREA | mean over the area; enlarging, straight lines between its cells |
+| skimage | scikit-image's `resize` | Gaussian blur of (factor - 1) / 2 pixels, then straight lines |
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import scipy.sparse as sp
+from PIL import Image
+
+FILTERS: Final = {
+    "bicubic": Image.Resampling.BICUBIC,
+    "bilinear": Image.Resampling.BILINEAR,
+    "lanczos": Image.Resampling.LANCZOS,
+    "nearest": Image.Resampling.NEAREST,
+}
+
+
+def resized(grey: np.ndarray, height: int, width: int, kernel: str, *, outside: float = 0.0) -> np.ndarray:
+    """Resize a film.
+
+    Args:
+        grey: (H, W) uint8 or float32.
+        height: of the result.
+        width: of the result.
+        kernel: a name of the table above.
+        outside: what scikit-image's kernel sees beyond the edges.
+
+    Returns:
+        (height, width) of the same type; uint8 is rounded and cut to its range.
+    """
+    if kernel in FILTERS:
+        return np.array(Image.fromarray(grey).resize((width, height), FILTERS[kernel]))
+    return by_area(grey, height, width) if kernel == "area" else by_gauss(grey, height, width, outside)
+
+
+def by_area(grey: np.ndarray, height: int, width: int) -> np.ndarray:
+    """OpenCV's INTER_AREA: (H, W) uint8 or float32 -> (height, width) of the same type."""
+    rows, columns = grey.shape
+    shrinks = height <= rows and width <= columns
+    weights = _shares if shrinks else _lines
+    across = weights(columns, width) @ grey.T.astype(np.float32)
+    found = weights(rows, height) @ np.ascontiguousarray(across.T)
+    if grey.dtype != np.uint8:
+        return np.asarray(found, dtype=np.float32)
+    if shrinks and rows == 2 * height and columns == 2 * width:
+        return np.floor(found + 0.5).astype(np.uint8)  # OpenCV adds the four and shifts: halves go up
+    return np.rint(found).clip(0, 255).astype(np.uint8)
+
+
+def by_gauss(grey: np.ndarray, height: int, width: int, outside: float) -> np.ndarray:
+    """scikit-image's `resize` with its defaults: (H, W) float32 -> (height, width) float32."""
+    from skimage.transform import resize  # slow to import; one family of encoders needs it
+
+    found = resize(grey, (height, width), order=1, mode="constant", cval=outside, preserve_range=True)
+    return np.asarray(found, dtype=np.float32)
+
+
+def _shares(length: int, target: int) -> sp.csr_array:
+    """(target, length): how much of each pixel lies in each of the cells that `length` is cut into; rows sum to 1."""
+    scale = length / target
+    cells, pixels, shares = list[int](), list[int](), list[float]()
+    for cell in range(target):
+        start, end = cell * scale, (cell + 1) * scale
+        reach = min(scale, length - start)
+        first, last = int(np.ceil(start)), min(int(np.floor(end)), length - 1)
+        first = min(first, last)
+        parts = [(pixel, 1.0) for pixel in range(first, last)]
+        if first - start > 1e-3:  # as OpenCV: a sliver of a thousandth is left out
+            parts.insert(0, (first - 1, first - start))
+        if end - last > 1e-3:
+            parts.append((last, min(min(end - last, 1.0), reach)))
+        for pixel, share in parts:
+            cells.append(cell)
+            pixels.append(pixel)
+            shares.append(share / reach)
+    return sp.csr_array((np.array(shares, np.float32), (cells, pixels)), shape=(target, length))
+
+
+def _lines(length: int, target: int) -> sp.csr_array:
+    """(target, length): OpenCV's stand-in where a side grows, straight lines over the edges of enlarged pixels."""
+    scale, inverse = length / target, target / length
+    left = np.floor(np.arange(target) * scale).astype(int)
+    over = np.float32(np.arange(1, target + 1) - (left + 1) * inverse)
+    share = np.where(over <= 0, np.float32(0), over - np.floor(over)).astype(np.float32)
+    right = np.minimum(left + 1, length - 1)
+    share = np.where(left >= length - 1, np.float32(0), share)
+    values = np.concatenate([1 - share, share])
+    places = (np.tile(np.arange(target), 2), np.concatenate([np.minimum(left, length - 1), right]))
+    return sp.csr_array((values, places), shape=(target, length))
