@@ -43,9 +43,8 @@ from hilum.heads.taps import blocks_at_most, taps_of
 from hilum.lookup import unknown_name
 from hilum.manifest import Manifest
 from hilum.manifest.where import select_where
-from hilum.models.backbone import Backbone
+from hilum.models.backbone import Backbone, cells_at
 from hilum.models.patches import grid_of
-from hilum.models.resnet import ResNet
 from hilum.run_folder import write_atomic
 from hilum.schema import Split
 from hilum.signals import SigTerm
@@ -292,13 +291,8 @@ def _kinds(asked: Sequence[str]) -> tuple[Kind, ...]:
 
 
 def _grid(encoder: Encoder) -> tuple[int, int]:
-    """(rows, columns) of the encoder's patch tokens; of a ResNet, the cells of its last map."""
-    model = encoder.model
-    if isinstance(model, ResNet):
-        rows, columns = model.config.grid  # of the map before the last halving
-        return -(-rows // 2), -(-columns // 2)
-    size = encoder.preprocessing.size
-    return grid_of(torch.empty(1, 1, size, size, device="meta"), model.config.patch_size)
+    """(rows, columns) of the encoder's patch tokens; of a convolution, the cells of its last map."""
+    return cells_at(encoder.model.config, encoder.preprocessing.size)
 
 
 def _begun(out: Path, index: StoreIndex) -> StoreIndex:

@@ -34,7 +34,7 @@ from hilum.heads.objective import validation_loss
 from hilum.heads.targets import LabelLoss, probabilities
 from hilum.labels import Targets
 from hilum.methods.method import Optimisation, Output
-from hilum.models.resnet import ResNetConfig
+from hilum.models.backbone import Architecture, ConvolutionalConfig, retuned
 from hilum.schema import IMAGE, LABELS, Preprocessing
 from hilum.transforms.augmentations import FilmViews, augmentation
 from hilum.transforms.image import normalise
@@ -144,14 +144,9 @@ def fine_tune_method(encoder: Encoder, record: Record, config: Config, *, seed: 
         seed: of the head's start.
 
     Raises:
-        ConfigError: the encoder is a ResNet, which MAE's recipe of layers and drop-path does not fit.
+        ConfigError: positions are to learn, of a convolutional encoder.
     """
-    sizes = encoder.model.config
-    if isinstance(sizes, ResNetConfig):
-        raise ConfigError("fine-tuning takes a Vision Transformer, not a ResNet", where="--mode", fix="Use frozen")
-    has_norm = sizes.final_norm and not record.fc_norm
-    position = "learned" if config.train_positions else sizes.position
-    architecture = replace(sizes, drop_path=config.drop_path, final_norm=has_norm, position=position)
+    architecture, has_norm = _architecture(encoder, record, config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         classifier = build_classifier(architecture, record)
@@ -160,6 +155,19 @@ def fine_tune_method(encoder: Encoder, record: Record, config: Config, *, seed: 
         weights = {name: value for name, value in weights.items() if not name.startswith("norm.")}
     classifier.backbone.load_state_dict(weights)
     return FineTune(classifier, encoder.preprocessing, config)
+
+
+def _architecture(encoder: Encoder, record: Record, config: Config) -> tuple[Architecture, bool]:
+    """Sizes of the network that learns, and whether it keeps the encoder's final norm."""
+    sizes = retuned(encoder.model.config, drop_path=config.drop_path)
+    if isinstance(sizes, ConvolutionalConfig):
+        if config.train_positions:
+            what = "a convolutional encoder has no table of positions"
+            raise ConfigError(what, where="train_positions", fix="Leave it out")
+        return sizes, True
+    has_norm = sizes.final_norm and not record.fc_norm
+    position = "learned" if config.train_positions else sizes.position
+    return replace(sizes, final_norm=has_norm, position=position), has_norm
 
 
 def start_at_probe(

@@ -3,7 +3,7 @@
 UPerNet: https://arxiv.org/abs/1807.10221, the head of `transformers`, with a fully convolutional auxiliary head on the
 third level. On a Vision Transformer the tokens after blocks 3, 5, 7 and 11 of 12 (counted from 0; the same shares of
 other depths), without the final norm, are brought to 4, 2, 1 and 1/2 times their size, as BEiT and MRM
-(https://arxiv.org/abs/2301.13155) do; a ResNet's four stages have these sizes already.
+(https://arxiv.org/abs/2301.13155) do; the four stages of a convolutional encoder have these sizes already.
 MedIM (its released SIIM harness): the patch tokens after the final norm, a Linear layer, the decoder that restored
 films in pretraining, and a fresh convolution.
 
@@ -25,12 +25,9 @@ from transformers.models.upernet.modeling_upernet import UperNetFCNHead, UperNet
 
 from hilum.errors import ConfigError
 from hilum.losses.segmentation import mask_probabilities
-from hilum.models.backbone import Architecture, Backbone
+from hilum.models.backbone import Architecture, Backbone, Convolutional, ConvolutionalConfig, local_width
 from hilum.models.batch_norm import BatchNorm
-from hilum.models.patches import grid_of
-from hilum.models.resnet import EXPANSION, ResNet, ResNetConfig
 from hilum.models.restoration_decoder import RestorationDecoder
-from hilum.models.vit import VisionTransformer
 
 Form = Literal["upernet", "medim"]
 TAPS: Final = (4, 6, 8, 12)  # after how many of 12 blocks
@@ -98,7 +95,7 @@ class UPerNet(nn.Module):
         super().__init__()
         widths = level_widths(architecture)
         self.rescale = nn.ModuleList(
-            [nn.Identity()] * 4 if isinstance(architecture, ResNetConfig) else rescaling(architecture.width)
+            [nn.Identity()] * 4 if isinstance(architecture, ConvolutionalConfig) else rescaling(architecture.width)
         )
         sizes = UperNetConfig(
             hidden_size=config.width,
@@ -126,22 +123,23 @@ class Restorer(nn.Module):
 
     def __init__(self, architecture: Architecture, drawn: int, config: Config) -> None:
         super().__init__()
-        width = architecture.local_width if isinstance(architecture, ResNetConfig) else architecture.width
+        width = local_width(architecture)
         self.bridge = nn.Linear(width, width)
         self.decoder = RestorationDecoder(width, config.decoder, drawn, heads=(MASK,))
 
     def forward(self, backbone: Backbone, images: Tensor) -> tuple[Tensor, None]:
         """Raw maps, twice the side of the encoder's map for each block of the decoder."""
-        if isinstance(backbone, ResNet):
+        if isinstance(backbone, Convolutional):
             cells = backbone.forward_maps(images)[0].permute(0, 2, 3, 1)
         else:
             tokens = backbone.forward_features(images)[:, backbone.num_prefix_tokens :]
-            cells = tokens.reshape(len(tokens), *grid_of(images, backbone.config.patch_size), -1)
+            cells = tokens.reshape(len(tokens), *backbone.config.grid_of(images), -1)
         return self.decoder([self.bridge(cells).permute(0, 3, 1, 2)])[0], None
 
 
 def levels(backbone: Backbone, images: Tensor) -> list[Tensor]:
-    """Four maps of an encoder, early ones first: of four depths of a Vision Transformer, or the stages of a ResNet.
+    """Four maps of an encoder, early ones first: of four depths of a Vision Transformer, or the stages of a
+    convolutional encoder.
 
     Args:
         backbone: either.
@@ -150,19 +148,14 @@ def levels(backbone: Backbone, images: Tensor) -> list[Tensor]:
     Returns:
         4 x (B, D, rows, columns): all of one size, or each half of the one before.
     """
-    if isinstance(backbone, VisionTransformer):
-        numbers = tap_blocks(backbone.config.depth)
-        taps = backbone.forward_intermediates(images, backbone.config.depth - numbers[0])
-        grid = grid_of(images, backbone.config.patch_size)
-        chosen = [taps[number - numbers[0]] for number in numbers]
-        prefix = backbone.num_prefix_tokens
-        return [tap[:, prefix:].transpose(1, 2).reshape(len(tap), -1, *grid) for tap in chosen]
-    x = F.relu(backbone.bn1(backbone.conv1(backbone.enlarge(images))))
-    x, found = F.max_pool2d(x, 3, stride=2, padding=1), []
-    for stage in (1, 2, 3, 4):
-        x = backbone.get_submodule(f"layer{stage}")(x)
-        found.append(x)
-    return found
+    if isinstance(backbone, Convolutional):
+        return backbone.forward_stages(images)
+    numbers = tap_blocks(backbone.config.depth)
+    taps = backbone.forward_intermediates(images, backbone.config.depth - numbers[0])
+    grid = backbone.config.grid_of(images)
+    chosen = [taps[number - numbers[0]] for number in numbers]
+    prefix = backbone.num_prefix_tokens
+    return [tap[:, prefix:].transpose(1, 2).reshape(len(tap), -1, *grid) for tap in chosen]
 
 
 def tap_blocks(depth: int) -> tuple[int, int, int, int]:
@@ -173,8 +166,8 @@ def tap_blocks(depth: int) -> tuple[int, int, int, int]:
 
 def level_widths(architecture: Architecture) -> list[int]:
     """Features of the four levels."""
-    if isinstance(architecture, ResNetConfig):
-        return [architecture.planes * EXPANSION * 2**stage for stage in range(4)]
+    if isinstance(architecture, ConvolutionalConfig):
+        return list(architecture.stage_widths)
     return [architecture.width] * 4
 
 

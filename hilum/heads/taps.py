@@ -1,7 +1,8 @@
 """What a head with attention reads: class and patch tokens of an encoder's last blocks, side by side on the channels.
 
 CheXFound's heads read the last four blocks (arXiv 2502.05142, IV-A), each through the backbone's final norm. A
-convolutional encoder takes part: the cells of its last map count as patch tokens, their mean as class token.
+convolutional encoder takes part: the cells of its last map count as patch tokens, the vector read from it as class
+token.
 """
 
 from __future__ import annotations
@@ -14,8 +15,7 @@ import torch
 from torch import Tensor
 
 from hilum.errors import ConfigError
-from hilum.models.backbone import Architecture, Backbone
-from hilum.models.resnet import ResNet, ResNetConfig
+from hilum.models.backbone import Architecture, Backbone, Convolutional, ConvolutionalConfig
 
 Part = Literal["cls", "patch"]
 Reads = Literal["pooled", "taps"]  # a head's `reads`: one vector (B, D) a film, or `Taps`
@@ -57,20 +57,20 @@ def taps_of(backbone: Backbone, images: Tensor, blocks: int, parts: Collection[P
     """Run films through a backbone and keep what a head asked for.
 
     Args:
-        backbone: a Vision Transformer or a ResNet.
+        backbone: a Vision Transformer or a convolutional encoder.
         images: (B, C, H, W) normalised.
-        blocks: how many of the last blocks; a ResNet has one map, so 1.
+        blocks: how many of the last blocks; a convolutional encoder has one map, so 1.
         parts: class tokens, patch tokens, or both. Without a class token the mean of the patch tokens takes its place.
 
     Raises:
         ConfigError: more blocks than the backbone gives.
     """
     check_blocks(backbone.config, blocks)
-    layers = [backbone(images)] if isinstance(backbone, ResNet) else _last_blocks(backbone, images, blocks)
+    layers = [backbone(images)] if isinstance(backbone, Convolutional) else _last_blocks(backbone, images, blocks)
     prefix = backbone.num_prefix_tokens
     cls = patches = None
     if "cls" in parts:
-        first = backbone.config.class_token and not isinstance(backbone, ResNet)
+        first = backbone.config.class_token
         cls = torch.cat([x[:, 0] if first else x[:, prefix:].mean(dim=1) for x in layers], dim=-1)
     if "patch" in parts:
         patches = torch.cat([x[:, prefix:] for x in layers], dim=-1)
@@ -78,8 +78,8 @@ def taps_of(backbone: Backbone, images: Tensor, blocks: int, parts: Collection[P
 
 
 def blocks_at_most(architecture: Architecture, wanted: int) -> int:
-    """How many of the `wanted` blocks an encoder gives: all it has if fewer, one map of a ResNet."""
-    return 1 if isinstance(architecture, ResNetConfig) else min(wanted, architecture.depth)
+    """How many of the `wanted` blocks an encoder gives: all it has if fewer, one map of a convolution."""
+    return 1 if isinstance(architecture, ConvolutionalConfig) else min(wanted, architecture.depth)
 
 
 def check_blocks(architecture: Architecture, blocks: int) -> None:
@@ -94,5 +94,5 @@ def check_blocks(architecture: Architecture, blocks: int) -> None:
 
 
 def _last_blocks(backbone: Backbone, images: Tensor, blocks: int) -> list[Tensor]:
-    assert not isinstance(backbone, ResNet)
+    assert not isinstance(backbone, Convolutional)
     return backbone.forward_intermediates(images, blocks, norm=True)

@@ -1,73 +1,59 @@
-"""ResNet-50: films to a global vector and a map of local features, with torchvision's names for the weights.
+"""ResNets of both blocks, with torchvision's names for the weights: films to a vector and a map of local features.
 
 Paper: Deep Residual Learning, https://arxiv.org/abs/1512.03385, with the stride on the 3 x 3 convolution as torchvision
-has it. GLoRIA, MGCA and MedIM read it so: films enlarged, the map of stage 3 is local, the mean of stage 4 global.
-
-It shows the face of the Vision Transformer: `forward_features` gives the global vector first and the cells of stage 4
-behind it, so pooling, probes and exports do not ask which of the two they hold.
+has it. GLoRIA, MGCA and MedIM read ResNet-50 so: films enlarged, the map of stage 3 is local, the mean of stage 4
+global; BioViL's local map is that of stage 4; torchxrayvision's takes one channel.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Final, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hilum.errors import ConfigError
 from hilum.models.batch_norm import BatchNorm
+from hilum.models.convolution import Convolutional, ConvolutionalConfig, halved
 
-EXPANSION = 4  # features out of a block / features inside
+BlockKind = Literal["bottleneck", "basic"]
+EXPANSION: Final[dict[BlockKind, int]] = {"bottleneck": 4, "basic": 1}  # features out of a block / features inside
 
 
 @dataclass(frozen=True)
-class ResNetConfig:
-    """Architecture of one ResNet of bottleneck blocks; travels as JSON with the weights."""
+class ResNetConfig(ConvolutionalConfig):
+    """Architecture of one ResNet; travels as JSON with the weights."""
 
     image_size: int = 224  # pixels a side of the film given
-    enlarged: int = 320  # pixels a side it is brought to before the first convolution (bilinear)
+    enlarged: int | None = None  # pixels a side it is brought to before the first convolution (bilinear); None: as it is
     channels: int = 3  # input channels
     stem: int = 64  # features after the first convolution
     planes: int = 64  # features inside the blocks of the first stage; doubled from stage to stage
     blocks: tuple[int, int, int, int] = (3, 4, 6, 3)  # a stage; this is ResNet-50
+    block: BlockKind = "bottleneck"  # "basic" in ResNet-18 and 34
+    local_stage: int = 3  # whose map is local: 3 (GLoRIA, MGCA, MedIM) or 4 (BioViL)
 
     def __post_init__(self) -> None:
         """Refuse shapes that cannot be built."""
-        sizes = (self.image_size, self.enlarged, self.channels, self.stem, self.planes, *self.blocks)
-        if min(sizes) < 1 or len(self.blocks) != 4:
-            raise ConfigError(f"image, enlarged, channels, stem, planes, blocks are {sizes}: no ResNet", where="ResNet")
+        sizes = (self.image_size, self.enlarged or 1, self.channels, self.stem, self.planes, *self.blocks)
+        if min(sizes) < 1 or len(self.blocks) != 4 or self.enlarged == 0:
+            told = (self.image_size, self.enlarged, self.channels, self.stem, self.planes, *self.blocks)
+            raise ConfigError(f"image, enlarged, channels, stem, planes, blocks are {told}: no ResNet", where="ResNet")
+        if self.block not in EXPANSION or self.local_stage not in (3, 4):
+            what = f"block {self.block!r}, local stage {self.local_stage}: no ResNet"
+            raise ConfigError(what, where="ResNet", fix=f"Blocks are {' or '.join(EXPANSION)}, the local stage 3 or 4")
 
     @property
-    def width(self) -> int:
-        """Features of the global vector."""
-        return self.planes * EXPANSION * 8
+    def stage_widths(self) -> tuple[int, int, int, int]:
+        """Features of the maps after the four stages."""
+        first = self.planes * EXPANSION[self.block]
+        return first, 2 * first, 4 * first, 8 * first
 
-    @property
-    def local_width(self) -> int:
-        """Features of a cell of the local map."""
-        return self.planes * EXPANSION * 4
-
-    @property
-    def depth(self) -> int:
-        """Number of blocks."""
-        return sum(self.blocks)
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """(rows, columns) of the local map."""
-        side = -(-self.enlarged // 16)  # four halvings, each rounded up
-        return side, side
-
-    @property
-    def patches(self) -> int:
-        """Cells of the local map."""
-        return self.grid[0] * self.grid[1]
-
-    @property
-    def class_token(self) -> bool:
-        """The global vector stands where a class token does."""
-        return True
+    def stage_sides(self, size: int) -> tuple[int, int, int, int]:
+        """Cells a side of the maps after the four stages; the same for every film that is enlarged to one size."""
+        side = self.enlarged or size
+        return halved(side, 2, up=True), halved(side, 3, up=True), halved(side, 4, up=True), halved(side, 5, up=True)
 
 
 class Bottleneck(nn.Module):
@@ -75,18 +61,14 @@ class Bottleneck(nn.Module):
 
     def __init__(self, before: int, inside: int, stride: int, *, sync: bool) -> None:
         super().__init__()
-        after = inside * EXPANSION
+        after = inside * EXPANSION["bottleneck"]
         self.conv1 = nn.Conv2d(before, inside, 1, bias=False)
         self.bn1 = BatchNorm(inside, sync=sync)
         self.conv2 = nn.Conv2d(inside, inside, 3, stride=stride, padding=1, bias=False)
         self.bn2 = BatchNorm(inside, sync=sync)
         self.conv3 = nn.Conv2d(inside, after, 1, bias=False)
         self.bn3 = BatchNorm(after, sync=sync)
-        self.downsample: nn.Module | None = None
-        if stride != 1 or before != after:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(before, after, 1, stride=stride, bias=False), BatchNorm(after, sync=sync)
-            )
+        self.downsample = _shortcut(before, after, stride, sync=sync)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, 4 inside, H / stride, W / stride)."""
@@ -96,13 +78,43 @@ class Bottleneck(nn.Module):
         return F.relu(self.bn3(self.conv3(x)) + shortcut)
 
 
-class ResNet(nn.Module):
+class BasicBlock(nn.Module):
+    """Two 3 x 3 convolutions around a shortcut; keys conv1..2, bn1..2, downsample.0, downsample.1."""
+
+    def __init__(self, before: int, inside: int, stride: int, *, sync: bool) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(before, inside, 3, stride=stride, padding=1, bias=False)
+        self.bn1 = BatchNorm(inside, sync=sync)
+        self.conv2 = nn.Conv2d(inside, inside, 3, padding=1, bias=False)
+        self.bn2 = BatchNorm(inside, sync=sync)
+        self.downsample = _shortcut(before, inside, stride, sync=sync)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, inside, H / stride, W / stride)."""
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = F.relu(self.bn1(self.conv1(x)))
+        return F.relu(self.bn2(self.conv2(x)) + shortcut)
+
+
+def _shortcut(before: int, after: int, stride: int, *, sync: bool) -> nn.Module | None:
+    """A 1 x 1 convolution where the block changes the shape."""
+    if stride == 1 and before == after:
+        return None
+    return nn.Sequential(nn.Conv2d(before, after, 1, stride=stride, bias=False), BatchNorm(after, sync=sync))
+
+
+BLOCKS: Final[dict[BlockKind, type[Bottleneck | BasicBlock]]] = {"bottleneck": Bottleneck, "basic": BasicBlock}
+
+
+class ResNet(Convolutional):
     """Films to features.
 
     Args:
         config: sizes.
         sync: batch statistics over all devices.
     """
+
+    config: ResNetConfig
 
     def __init__(self, config: ResNetConfig, *, sync: bool = True) -> None:
         super().__init__()
@@ -111,42 +123,28 @@ class ResNet(nn.Module):
         self.bn1 = BatchNorm(config.stem, sync=sync)
         before = config.stem
         for stage, count in enumerate(config.blocks):
-            inside = config.planes * 2**stage
             strides = [1 if stage == 0 else 2] + [1] * (count - 1)
             blocks = []
             for stride in strides:
-                blocks.append(Bottleneck(before, inside, stride, sync=sync))
-                before = inside * EXPANSION
+                blocks.append(BLOCKS[config.block](before, config.planes * 2**stage, stride, sync=sync))
+                before = config.stage_widths[stage]
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
         for part in self.modules():
             if isinstance(part, nn.Conv2d):
                 nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
 
-    @property
-    def num_prefix_tokens(self) -> int:
-        """Tokens before the cells in `forward_features`: the global vector."""
-        return 1
-
-    def forward(self, images: Tensor) -> Tensor:
-        """The same as `forward_features`."""
-        return self.forward_features(images)
-
-    def forward_features(self, images: Tensor) -> Tensor:
-        """The global vector and the cells of stage 4: (B, C, H, W) normalised -> (B, 1 + cells, width)."""
-        last = self.forward_maps(images)[1].flatten(2).transpose(1, 2)
-        return F.pad(last, (0, 0, 1, 0)) + F.pad(last.mean(1, keepdim=True), (0, 0, 0, last.shape[1]))
-
-    def forward_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps of stage 3 and 4: (B, C, H, W) normalised -> (B, local_width, rows, columns), (B, width, ...)."""
+    def forward_stages(self, images: Tensor) -> list[Tensor]:
+        """Maps after the four stages: (B, C, H, W) normalised -> 4 x (B, stage width, rows, columns)."""
         x = F.relu(self.bn1(self.conv1(self.enlarge(images))))
-        x = F.max_pool2d(x, 3, stride=2, padding=1)
-        for stage in (1, 2, 3):
+        x, found = F.max_pool2d(x, 3, stride=2, padding=1), []
+        for stage in (1, 2, 3, 4):
             x = self.get_submodule(f"layer{stage}")(x)
-        return x, cast(Tensor, self.get_submodule("layer4")(x))
+            found.append(x)
+        return found
 
     def enlarge(self, images: Tensor) -> Tensor:
         """What the first convolution sees: (B, C, H, W) -> (B, C, enlarged, enlarged), bilinear between corners."""
-        size = (self.config.enlarged, self.config.enlarged)
-        if images.shape[-2:] == size:
+        side = self.config.enlarged
+        if side is None or images.shape[-2:] == (side, side):
             return images
-        return F.interpolate(images, size=size, mode="bilinear", align_corners=True)
+        return F.interpolate(images, size=(side, side), mode="bilinear", align_corners=True)

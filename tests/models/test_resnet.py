@@ -37,7 +37,7 @@ def test_golden_features(shared: Path) -> None:
 
 def test_resnet_50_has_its_names_and_size() -> None:
     with torch.device("meta"):
-        model = ResNet(ResNetConfig())
+        model = ResNet(ResNetConfig(enlarged=320))
     names = model.state_dict()
     assert sum(parameter.numel() for parameter in model.parameters()) == 23_508_032  # torchvision's, without fc
     assert {"conv1.weight", "layer1.0.downsample.1.running_var", "layer4.2.bn3.bias"} <= set(names)

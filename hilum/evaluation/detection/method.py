@@ -24,8 +24,7 @@ from hilum.films import FilmStore
 from hilum.heads.detection import Detector, DetectorConfig
 from hilum.methods.method import Optimisation, Output
 from hilum.metrics.detection.bootstrap import detection_points, macro_value
-from hilum.models.backbone import build_backbone
-from hilum.models.resnet import ResNetConfig
+from hilum.models.backbone import build_backbone, retuned
 from hilum.schema import IMAGE, Preprocessing
 from hilum.transforms.image import normalise
 
@@ -113,8 +112,7 @@ def detection_method(
         config: views, drop-path.
         seed: of the decoder's start.
     """
-    sizes = encoder.model.config
-    architecture = sizes if isinstance(sizes, ResNetConfig) else replace(sizes, drop_path=config.drop_path)
+    architecture = retuned(encoder.model.config, size=preprocessing.size, drop_path=config.drop_path)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         detector = Detector(build_backbone(architecture), len(films.findings), preprocessing.size, head)

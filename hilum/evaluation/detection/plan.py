@@ -20,7 +20,7 @@ from hilum.evaluation.origin import origin_of
 from hilum.heads.detection import DetectorConfig
 from hilum.labels import few_shots, nested_fraction
 from hilum.manifest import Manifest
-from hilum.models.resnet import ResNetConfig
+from hilum.models.backbone import check_tiling
 from hilum.schema import Preprocessing
 
 
@@ -150,7 +150,7 @@ def make_plan(options: Options) -> Plan:
     if options.weights == "random":
         encoder = Encoder(random_backbone(encoder.model.config, options.seed), encoder.preprocessing)
     preprocessing = replace(encoder.preprocessing, size=options.size or encoder.preprocessing.size)
-    _check_size(encoder, preprocessing.size)
+    check_tiling(encoder.model.config, preprocessing.size)
     record = DetectorRecord(
         findings=films.findings,
         head_config=to_json(options.head()),
@@ -198,11 +198,3 @@ def _check_boxes(films: BoxedFilms, split: str) -> None:
             where="boxes",
             fix="Drop these findings with --labels, or give the split boxes of them",
         )
-
-
-def _check_size(encoder: Encoder, size: int) -> None:
-    """Films must be tiled by patches."""
-    sizes = encoder.model.config
-    if size < 1 or (not isinstance(sizes, ResNetConfig) and size % sizes.patch_size):
-        step = 1 if isinstance(sizes, ResNetConfig) else sizes.patch_size
-        raise ConfigError(f"{size} pixels cannot be tiled", where="size", fix=f"Choose a multiple of {step}")

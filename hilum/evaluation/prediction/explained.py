@@ -16,8 +16,7 @@ from hilum.evaluation.classifier import Record, TrainedClassifier, load_classifi
 from hilum.evaluation.survival.model import TrainedRisk, is_risk_run, load_risk
 from hilum.heads.glori import GLoRIHead
 from hilum.heads.taps import Taps, taps_of
-from hilum.models.backbone import Backbone
-from hilum.models.resnet import ResNet
+from hilum.models.backbone import Backbone, Convolutional
 from hilum.schema import Preprocessing
 
 
@@ -115,5 +114,5 @@ def load_explained(run: str | Path) -> Explained:
 
 
 def is_convolution(model: Explained) -> bool:
-    """Whether the encoder is a ResNet, which has no attention."""
-    return isinstance(model.backbone, ResNet)
+    """Whether the encoder is convolutional, and has no attention over its patches."""
+    return isinstance(model.backbone, Convolutional)

@@ -8,7 +8,7 @@
 - `cam`: Grad-CAM of the patch tokens that the head reads. Where it reads the class token alone, of the tokens that
   enter the last block: nothing behind them reaches the score but through that token.
 
-A ResNet has no attention: `gradient` is `cam` there, of the last map. `auto` takes attention where there are queries,
+A convolutional encoder has no attention over its patches: `gradient` is `cam` there, of the last map. `auto` takes attention where there are queries,
 cam where the head reads patches, and gradient else.
 """
 
@@ -32,7 +32,7 @@ from hilum.heads.grounding import grid_side
 from hilum.heads.rollout import read_rows, rollout
 from hilum.lookup import unknown_name
 from hilum.manifest import Manifest
-from hilum.models.resnet import ResNet
+from hilum.models.backbone import Convolutional
 from hilum.models.vit import VisionTransformer
 
 Floats = NDArray[np.float64]
@@ -56,7 +56,7 @@ def resolve_way(model: Explained, asked: str) -> Way:
         asked = "attention" if model.has_queries else "cam" if model.reads_patches else "gradient"
     if is_convolution(model):
         if asked == "rollout" or (asked == "attention" and not model.has_queries):
-            raise ConfigError(f"a ResNet has no attention, so no {asked}", where="maps", fix="Use --maps cam")
+            raise ConfigError(f"a convolutional encoder has no attention, so no {asked}", where="maps", fix="Use --maps cam")
         asked = "cam" if asked == "gradient" else asked
     if asked == "attention" and not model.has_queries and not model.backbone.config.class_token:
         what = "neither the head nor the encoder has a token that looks at the patches"
@@ -204,8 +204,8 @@ def _features(model: Explained) -> Iterator[list[Tensor]]:
     """The features that Grad-CAM weighs, in the graph."""
     kept: list[Tensor] = []
     backbone = model.backbone
-    if isinstance(backbone, ResNet):
-        parts: list[nn.Module] = [backbone.get_submodule("layer4")]
+    if isinstance(backbone, Convolutional):
+        parts: list[nn.Module] = [backbone.last_map]
     elif not model.reads_patches:
         parts = [backbone.blocks[-1]]
     elif backbone.norm is not None:  # every tap passes it
@@ -219,7 +219,7 @@ def _features(model: Explained) -> Iterator[list[Tensor]]:
     def leaves(part: nn.Module, given: tuple[Any, ...], out: Tensor) -> None:
         kept.append(out)
 
-    before = not isinstance(backbone, ResNet) and not model.reads_patches
+    before = not isinstance(backbone, Convolutional) and not model.reads_patches
     hooks = [part.register_forward_pre_hook(enters) if before else part.register_forward_hook(leaves) for part in parts]
     try:
         yield kept
@@ -231,7 +231,7 @@ def _features(model: Explained) -> Iterator[list[Tensor]]:
 def _batch_size(model: Explained, way: Way, runner: Runner) -> int:
     """As many films as the attention of all blocks leaves room for."""
     backbone = model.backbone
-    if way not in ("rollout", "gradient") or isinstance(backbone, ResNet):
+    if way not in ("rollout", "gradient") or isinstance(backbone, Convolutional):
         return runner.batch_size
     sizes = backbone.config
     tokens = model.prefix + (model.preprocessing.size // sizes.patch_size) ** 2

@@ -23,9 +23,8 @@ from hilum.losses.segmentation import Convention, mask_loss, mask_probabilities
 from hilum.manifest.masks import resize_nearest
 from hilum.methods.method import Optimisation, Output
 from hilum.metrics.segmentation import dice_all
-from hilum.models.backbone import build_backbone
+from hilum.models.backbone import Backbone, ConvolutionalConfig, build_backbone, check_tiling, retuned
 from hilum.models.positions import resize_table
-from hilum.models.resnet import ResNetConfig
 from hilum.schema import IMAGE, Preprocessing
 from hilum.transforms.image import normalise
 
@@ -115,17 +114,14 @@ def segment_method(
     return Segment(segmenter, preprocessing, settings)
 
 
-def _adapted(encoder: Encoder, size: int, head: Config, drop_path: float, layer_scale: float | None) -> Any:
+def _adapted(encoder: Encoder, size: int, head: Config, drop_path: float, layer_scale: float | None) -> Backbone:
     """The encoder at the masks' size: positions resized once and learned from then on, no final norm for UPerNet."""
     sizes, weights = encoder.model.config, dict(encoder.model.state_dict())
-    if isinstance(sizes, ResNetConfig):
-        enlarged = round(sizes.enlarged * size / sizes.image_size)
-        backbone = build_backbone(replace(sizes, image_size=size, enlarged=enlarged))
+    check_tiling(sizes, size)
+    if isinstance(sizes, ConvolutionalConfig):
+        backbone = build_backbone(retuned(sizes, size=size, drop_path=drop_path))
         backbone.load_state_dict(weights)
         return backbone
-    if size % sizes.patch_size:
-        fix = f"Use a multiple of {sizes.patch_size}"
-        raise ConfigError(f"{size} pixels are no whole number of patches", where="size", fix=fix)
     has_norm = sizes.final_norm and head.form == "medim"
     added = layer_scale is not None and sizes.layer_scale is None
     architecture = replace(

@@ -31,8 +31,7 @@ from hilum.losses.segmentation import CONVENTIONS, Convention
 from hilum.manifest import Manifest
 from hilum.manifest.masks import SIIM_SIZE, read_masks
 from hilum.manifest.run_lengths import Pairs
-from hilum.models.backbone import Architecture
-from hilum.models.resnet import ResNetConfig
+from hilum.models.backbone import Architecture, ConvolutionalConfig, check_tiling, local_width
 from hilum.schema import Preprocessing
 
 SELECT = {
@@ -233,8 +232,7 @@ def make_plan(options: Options) -> Plan:
 
 def falling(architecture: Architecture) -> tuple[int, ...]:
     """Features of a fresh decoder's blocks: MedIM's 512, 256, 128, 64, or a smaller encoder's width and its halves."""
-    local = architecture.local_width if isinstance(architecture, ResNetConfig) else architecture.width
-    first = min(512, local)
+    first = min(512, local_width(architecture))
     return tuple(max(8, first // 2**block) for block in range(4))
 
 
@@ -266,8 +264,7 @@ def _check_values(options: Options, encoder: Encoder) -> None:
     if options.steps is not None and options.steps < 1:
         raise ConfigError(f"must be 1 or more, not {options.steps}", where="steps")
     sizes = encoder.model.config
-    if not isinstance(sizes, ResNetConfig) and (options.size or 0) % sizes.patch_size:
-        fix = f"Use a multiple of {sizes.patch_size}"
-        raise ConfigError(f"{options.size} pixels are no whole number of patches", where="size", fix=fix)
-    if isinstance(sizes, ResNetConfig) and options.layer_scale is not None:
-        raise ConfigError("a ResNet takes no LayerScale", where="layer_scale", fix="Leave it out")
+    check_tiling(sizes, options.size or 0)
+    if isinstance(sizes, ConvolutionalConfig) and options.layer_scale is not None:
+        what = "a convolutional encoder takes no LayerScale that it does not have"
+        raise ConfigError(what, where="layer_scale", fix="Leave it out")

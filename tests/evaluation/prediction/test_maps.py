@@ -58,7 +58,7 @@ def replaced_attention(model: Explained, block: int, weights: Tensor) -> Callabl
     part = model.backbone.blocks[block].attn  # type: ignore[union-attr, index]
 
     def attend(module: nn.Module, given: tuple[Tensor, ...], out: Tensor) -> Tensor:
-        value = module._split(given[0], 0)[2]  # type: ignore[operator]
+        value = module._split(given[0], 0, None)[2]  # type: ignore[operator]
         return module.proj((weights @ value).transpose(1, 2).flatten(2))  # type: ignore[operator, no-any-return]
 
     def answer(images: Tensor) -> Tensor:
@@ -237,7 +237,7 @@ def test_a_convolution_has_grad_cam_and_no_attention(data: Path) -> None:
     model = explained(TrainedClassifier(network, replace(GREY, size=64), record))
     assert resolve_way(model, "auto") == resolve_way(model, "gradient") == resolve_way(model, "cam") == "cam"
     for way in ("rollout", "attention"):
-        with pytest.raises(ConfigError, match=f"a ResNet has no attention, so no {way}. Use --maps cam"):
+        with pytest.raises(ConfigError, match=f"a convolutional encoder has no attention, so no {way}. Use --maps cam"):
             resolve_way(model, way)
     images = torch.randn(1, 1, 64, 64, dtype=torch.float64)
     found = MAKERS["cam"](model, images, None, [1])[0, 0]
