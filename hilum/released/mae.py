@@ -35,6 +35,7 @@ def read(source: Source, asked: Asked) -> Found:
         file.backbone,
         record("mae", size=sizes.image_size, channels=sizes.channels),
         (*left_aside(source, file), *file.dropped),
+        pool="mean" if sizes.pool_norm else "cls",  # a fine-tuned file tells which its classifier read
     )
 
 

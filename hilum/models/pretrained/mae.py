@@ -1,8 +1,8 @@
 """Released MAE files to our keys.
 
 Layouts read here are MAE's (facebookresearch/mae at efb2a80, and everything that grew from it): the
-encoder-only release, the full training file with its decoder, and the fine-tuned classifier (fc_norm, head,
-no final norm). Width, depth, patch, channels and image size are read from the tensors. The number of
+encoder-only release, the full training file with its decoder, and the fine-tuned classifier (head; where it
+reads the mean of the patch tokens, a norm of that mean, fc_norm, stands for the final norm). Width, depth, patch, channels and image size are read from the tensors. The number of
 attention heads is in no tensor: it is an option, by default width // 64, which is right for every released
 MAE.
 """
@@ -25,9 +25,9 @@ from hilum.models.positions import resize_table, sincos_table
 from hilum.models.pretrained.tensors import read_tensors, stripped
 from hilum.models.vit import VisionTransformer, ViTConfig
 
-_BACKBONE: Final = re.compile(r"(cls_token|reg_token|pos_embed|patch_embed\.proj|blocks\.\d+|norm)(\.|$)")
+_BACKBONE: Final = re.compile(r"(cls_token|reg_token|pos_embed|patch_embed\.proj|blocks\.\d+|(fc_)?norm)(\.|$)")
 _DECODER: Final = re.compile(r"(mask_token$|decoder_(embed|pos_embed|blocks|norm|pred)(\.|$))")
-_HEAD: Final = re.compile(r"(fc_norm|head)\.(weight|bias)$")
+_HEAD: Final = re.compile(r"head\.(weight|bias)$")
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Pretrained:
     config: ViTConfig  # read from the tensors
     backbone: dict[str, Tensor]  # keys of `VisionTransformer`
     decoder: dict[str, Tensor]  # keys of `MaskedDecoder`; empty where the file has none
-    head: dict[str, Tensor]  # fc_norm.*, head.* of a fine-tuned file; empty otherwise
+    head: dict[str, Tensor]  # head.* of a fine-tuned file; empty otherwise
     dropped: tuple[tuple[str, str], ...]  # (key of the file, why it is not used)
 
     def backbone_for(self, target: ViTConfig) -> dict[str, Tensor]:
@@ -150,6 +150,7 @@ def _config_of(weights: Mapping[str, Tensor], heads: int | None, path: str | Pat
         registers=weights["reg_token"].shape[1] if "reg_token" in weights else 0,
         layer_scale=1e-5 if scale else None,
         final_norm="norm.weight" in weights,
+        pool_norm="fc_norm.weight" in weights,
     )
 
 

@@ -47,9 +47,9 @@ def test_golden_fine_tuned_file(shared: Path) -> None:
     golden = np.load(shared / "golden/checkpoints/mae.npz")
     model, file = load_backbone(shared / "golden/checkpoints/mae_finetune.pth", heads=3)
     assert not model.config.final_norm
-    mean = model.eval()(torch.from_numpy(golden["in/imgs"]))[:, 1:].mean(1)
+    assert model.config.pool_norm
+    features = model.pooled_mean(model.eval()(torch.from_numpy(golden["in/imgs"])))
     head = file.head
-    features = torch.nn.functional.layer_norm(mean, (48,), head["fc_norm.weight"], head["fc_norm.bias"], eps=1e-6)
     np.testing.assert_allclose(features.detach().numpy(), golden["out/finetuned_features"], rtol=1e-4, atol=1e-5)
     logits = (features @ head["head.weight"].T + head["head.bias"]).detach().numpy()
     np.testing.assert_allclose(logits, golden["out/finetuned_logits"], rtol=1e-4, atol=1e-5)
