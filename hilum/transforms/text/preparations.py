@@ -6,6 +6,7 @@ not vary: for validation, prompts and queries.
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -108,6 +109,31 @@ def tidy_text(text: str, rng: np.random.Generator | None = None) -> str:
     return " ".join(part if part[-1] in ".!?" else f"{part}." for part in kept)
 
 
+def prepare_clip(text: str, rng: np.random.Generator | None = None) -> str:
+    """CLIP and BiomedCLIP: HTML entities resolved (twice, as released), one space between words; nothing is drawn."""
+    del rng
+    return " ".join(html.unescape(html.unescape(text)).split())
+
+
+def prepare_cxr_bert(text: str, rng: np.random.Generator | None = None) -> str:
+    """BioViL: the text without the marks that end it (! ? .), as its inference code does; nothing is drawn."""
+    del rng
+    return text.rstrip("!?.")
+
+
+def prepare_gloria(text: str, rng: np.random.Generator | None = None) -> str:
+    r"""GLoRIA: the words (runs of \w) of all sentences in lower case, ASCII letters alone; nothing is drawn.
+
+    Sentences end at a full stop or a list number, and those of one word are dropped. Departure: where every sentence
+    has one word they are kept, since a query of one word would be an empty text.
+    """
+    del rng
+    parts = [_WORD.findall(part) for part in _NUMBERED.split(text.lower())]
+    said = [part for part in parts if len(part) > 1] or parts
+    words = [word.encode("ascii", "ignore").decode() for part in said for word in part]
+    return " ".join(word for word in words if word)
+
+
 def _add_sentence(found: list[str], words: list[str], sentence: list[int]) -> None:
     """Append the words of one sentence that are not empty, under the next number."""
     number = sentence[-1] + 1 if sentence else 0
@@ -122,4 +148,8 @@ PREPARATIONS: Final[Mapping[str, Preparation]] = {
     "medim": medim_text,
     "tidy": tidy_text,
     "tidy words": tidy_words,
+    "clip": prepare_clip,
+    "biomedclip": prepare_clip,
+    "cxr-bert": prepare_cxr_bert,
+    "gloria": prepare_gloria,
 }

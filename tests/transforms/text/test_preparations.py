@@ -89,3 +89,20 @@ def test_sentence_numbers_fit_the_words(text: str) -> None:
         assert sorted(set(sentence)) == list(range(len(set(sentence))))
         assert sentence == sorted(sentence)
         assert all(words)
+
+
+def test_gloria_reads_words_of_sentences() -> None:
+    assert PREPARATIONS["gloria"]("1. Lungs, clear. Stable.\n2. Café au lait 0.5 cm", None) == (
+        "lungs clear caf au lait 5 cm"
+    )
+    assert PREPARATIONS["gloria"]("Pneumonia.", None) == "pneumonia"  # one word is better than none
+    assert PREPARATIONS["gloria"]("...", None) == ""
+
+
+def test_cxr_bert_drops_the_marks_at_the_end() -> None:
+    assert PREPARATIONS["cxr-bert"]("No effusion. Is it?!.", None) == "No effusion. Is it"
+
+
+@pytest.mark.parametrize("name", ["clip", "biomedclip"])
+def test_clip_resolves_entities_and_joins_spaces(name: str) -> None:
+    assert PREPARATIONS[name](" A &amp;lt; B\n\tC ", None) == "A < B C"
