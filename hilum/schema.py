@@ -94,22 +94,18 @@ class Preprocessing:
     channels: int = 3  # grey is repeated this many times
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)  # per channel, on the [0, 1] scale (ImageNet, as MAE)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
-    # both sides; the shorter side, the rest cut off; the longer side, letterboxed; centre crop to the shorter side first
+    # both sides; the shorter side, then a centre crop; the longer side, letterboxed; a centre crop, then squeezed
     resize: Literal["squeeze", "shortest", "pad", "square"] = "squeeze"
     # Pillow's kernels; OpenCV's INTER_AREA; scikit-image's Gaussian blur and straight lines
     interpolation: Literal["bicubic", "bilinear", "lanczos", "nearest", "area", "skimage"] = "bicubic"
     antialias: bool = True  # False: torch's bicubic or bilinear, whose reach does not grow as a film shrinks
-    rescale: Literal["none", "minmax", "minmax-film"] = (
-        "none"  # to its own [0, 1]: once cropped; whole, before all else
-    )
+    rescale: Literal["none", "minmax", "minmax-film"] = "none"  # to its own [0, 1]: once cropped; first of all
     voi: Literal["first"] = "first"  # DICOM: the first window or VOI LUT of the file
     resize_to: int | None = None  # pixels a side that `resize` reaches; None: size
     reduce: Literal["crop", "resize"] = "crop"  # resize_to to size: centre crop; bicubic of torch, not antialiased
     eight_bit: bool = False  # round the film to 256 levels and resize in them, as pipelines on 8-bit pictures do
     sides: Literal["nearest", "floor", "floor-both"] = "nearest"  # "pad": rounding of the shorter side, or of both
-    margin: Literal["floor", "even"] = (
-        "floor"  # where half a pixel goes when a crop's margin is odd (torchvision: even)
-    )
+    margin: Literal["floor", "even"] = "floor"  # half of a crop's odd margin (torchvision: even)
     fill: Literal["black", "mean"] = "black"  # "pad": the rim
 
     def __post_init__(self) -> None:
@@ -135,11 +131,7 @@ class Preprocessing:
         torchs, padded = self.interpolation in ("bicubic", "bilinear"), self.resize == "pad"
         return (
             (self.reduce == "resize" and self.resize_to is None, "reduce='resize' without resize_to", "Give resize_to"),
-            (
-                not self.antialias and not torchs,
-                f"antialias=False with {self.interpolation}",
-                "Only torch's kernels can",
-            ),
+            (not self.antialias and not torchs, f"antialias=False with {self.interpolation}", "Use bicubic"),
             (not self.antialias and self.eight_bit, "antialias=False in 8 bits", "Pillow always antialiases"),
             (self.interpolation == "skimage" and self.eight_bit, "scikit-image in 8 bits", "It resizes real numbers"),
             (not padded and self.sides != "nearest", f"sides={self.sides!r} without a letterbox", "Use resize='pad'"),

@@ -22,7 +22,6 @@ CLIP: Final[tuple[Colour, Colour]] = ((0.48145466, 0.4578275, 0.40821073), (0.26
 HALF: Final[tuple[Colour, Colour]] = ((0.5,) * 3, (0.5,) * 3)
 
 _KERNELS: Final[Mapping[int, Kernel]] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # Pillow's numbers
-_NAMES: Final = {"nearest": "nearest", "lanczos": "lanczos", "bilinear": "bilinear", "bicubic": "bicubic"}
 _CROPPED: Final = {"size": {"shortest_edge": 224}, "crop_size": 224, "do_center_crop": True, "resample": 3}
 # transformers' classes: what a file leaves out; read in transformers 5.23
 _PROCESSORS: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -32,7 +31,8 @@ _PROCESSORS: Final[Mapping[str, Mapping[str, Any]]] = {
     "SiglipImageProcessor": {"size": 224, "resample": 3, "image_mean": HALF[0], "image_std": HALF[1]},
     "DeiTImageProcessor": {**_CROPPED, "size": 256, "image_mean": HALF[0], "image_std": HALF[1]},
     "ConvNextImageProcessor": {
-        "size": {"shortest_edge": 384}, "resample": 3, "crop_pct": 224 / 256, "image_mean": HALF[0], "image_std": HALF[1]
+        "size": {"shortest_edge": 384}, "crop_pct": 224 / 256, "resample": 3,
+        "image_mean": HALF[0], "image_std": HALF[1],
     },
     "DINOv3ViTImageProcessor": {"size": 224, "resample": 2, "image_mean": IMAGENET[0], "image_std": IMAGENET[1]},
 }  # fmt: skip
@@ -191,6 +191,6 @@ def _colours(mean: Any, std: Any) -> tuple[Colour, Colour]:
 
 def _kernel(name: Any, where: str | Path) -> Kernel:
     """A kernel by its name."""
-    if name not in _NAMES:
-        raise CheckpointError(f"resizes by {name!r}", where=where, fix=f"We know {', '.join(_NAMES)}")
+    if name not in _KERNELS.values():
+        raise CheckpointError(f"resizes by {name!r}", where=where, fix=f"We know {', '.join(_KERNELS.values())}")
     return cast("Kernel", name)

@@ -15,6 +15,7 @@ from hilum.errors import CheckpointError
 from hilum.lookup import unknown_name
 from hilum.released.pixel_files import CLIP, HALF, IMAGENET, Colour, from_open_clip, from_processor, from_timm
 from hilum.schema import Preprocessing
+from hilum.transforms.record_words import colours_in_words, values_in_words, way_in_words
 
 __all__ = ["PIXELS", "Pixels", "as_markdown", "from_open_clip", "from_processor", "from_timm", "record"]
 
@@ -108,7 +109,7 @@ PIXELS: Final[Mapping[str, Pixels]] = {
     ),
     "biomedclip": Pixels(
         _record(224, CLIP, resize="shortest", **_PIL),
-        "microsoft/BiomedCLIP, open_clip_config.json: CLIP's (from memory; the file beside the weights is believed first)",
+        "microsoft/BiomedCLIP, open_clip_config.json: CLIP's, from memory",
     ),
     "pubmedclip": Pixels(
         _record(224, IMAGENET, interpolation="bilinear", **_EIGHTHS),
@@ -216,35 +217,14 @@ def as_markdown() -> str:
     ]
     for name, pixels in PIXELS.items():
         one = pixels.record
-        cells = (name, f"{one.size}", f"{one.channels}", _values(one), _colours(one), _way(one), pixels.source)
+        cells = (
+            name,
+            f"{one.size}",
+            f"{one.channels}",
+            values_in_words(one),
+            colours_in_words(one),
+            way_in_words(one),
+            pixels.source,
+        )
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
-
-
-def _values(one: Preprocessing) -> str:
-    """The range that the network sees, and whose range it is."""
-    colours = list(zip(one.mean, one.std, strict=True))
-    low, high = min(-mean / std for mean, std in colours), max((1 - mean) / std for mean, std in colours)
-    whose = {"none": "", "minmax": ", of the crop's own range", "minmax-film": ", of the film's own range"}[one.rescale]
-    return f"{low:.4g} to {high:.4g}{whose}"
-
-
-def _colours(one: Preprocessing) -> str:
-    """Mean and deviation, once where all channels share them."""
-    mean, std = (", ".join(f"{value:.4g}" for value in dict.fromkeys(values)) for values in (one.mean, one.std))
-    return f"{mean} / {std}"
-
-
-def _way(one: Preprocessing) -> str:
-    """The steps in words."""
-    side = one.resize_to or one.size
-    first = {
-        "squeeze": f"squeezed to {side}",
-        "shortest": f"shorter side to {side}",
-        "pad": f"letterboxed to {side}",
-        "square": f"centre square to {side}",
-    }[one.resize]
-    grey = " in 8 bits" if one.eight_bit else ""
-    cut = ", centre crop" if one.resize == "shortest" or one.seen < 1 else ""
-    last = f", then bicubic to {one.size}, not antialiased" if one.reduce == "resize" else cut
-    return f"{first}, {one.interpolation}{grey}{last}"

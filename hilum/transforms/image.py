@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hilum.schema import Preprocessing
-from hilum.transforms.placement import Fit, fit
+from hilum.transforms.framing import Fit, fit
 from hilum.transforms.resampling import resized
 
 _EMPTY = float("nan")  # the rim of a letterbox until its grey is known
@@ -73,14 +73,13 @@ def prepare_film(film: np.ndarray, preprocessing: Preprocessing) -> Tensor:
         plane = minmax(plane)
     std = torch.tensor(preprocessing.std).view(-1, 1, 1)
     mean = torch.tensor(preprocessing.mean).view(-1, 1, 1)
-    rim = (mean * 255).round() / 255
-    return (
-        (torch.where(plane.isnan(), rim, plane) - mean) / std if preprocessing.fill == "mean" else (plane - mean) / std
-    )
+    if preprocessing.fill == "mean":
+        plane = torch.where(plane.isnan(), (mean * 255).round() / 255, plane)
+    return (plane - mean) / std
 
 
 def stretched(film: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
-    """The film as the record's first resize takes it: stretched to its own range where the record says so, 8-bit or not.
+    """The film as the record's first resize takes it: stretched to its own range, rounded to 8 bits, or as it is.
 
     Args:
         film: (H, W) uint8, or floating in [0, 1].
