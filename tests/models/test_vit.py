@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from hilum.errors import ConfigError
-from hilum.models.vit import VIT_SIZES, VisionTransformer, ViTConfig, vit_config
+from hilum.models.vit import VIT_SIZES, VisionTransformer, ViTConfig, at_grid, vit_config
 
 TINY: dict[str, Any] = {"image_size": 32, "patch_size": 8, "width": 12, "depth": 3, "heads": 3}
 OPTIONS: list[dict[str, Any]] = [
@@ -19,7 +20,13 @@ OPTIONS: list[dict[str, Any]] = [
     {"registers": 2, "layer_scale": 0.5, "mlp": "swiglu", "position_resize": "bicubic_offset"},
     {"class_token": False, "qkv_bias": False, "final_norm": False, "mlp_ratio": 2.0},
     {"class_token": False, "registers": 3, "position_resize": "bicubic_antialias"},
-]
+    {"rotary": "eva", "rotary_grid": 3, "key_bias": False, "mlp": "swiglu_split", "mlp_norm": True,
+     "attention_norm": True, "final_norm": False, "pool_norm": True},
+    {"rotary": "dinov3", "position": "none", "registers": 2, "key_bias": False, "layer_scale": 0.5},
+    {"rotary": "dinov3", "class_token": False, "rotary_base": 20.0, "mlp": "swiglu"},
+    {"pre_norm": True, "patch_bias": False, "mlp": "quick_gelu", "norm_eps": 1e-5},
+    {"patch_stride": 4, "rotary": "eva"},
+]  # fmt: skip
 
 
 def build(**options: Any) -> VisionTransformer:
@@ -35,31 +42,56 @@ def build(**options: Any) -> VisionTransformer:
 def test_shapes_and_prefix(options: dict[str, Any]) -> None:
     model = build(**options)
     images = torch.randn(2, model.config.channels, 32, 32)
-    prefix = model.num_prefix_tokens
+    prefix, tokens = model.num_prefix_tokens, model.num_prefix_tokens + model.config.patches
     assert prefix == int(model.config.class_token) + model.config.registers
     features = model.forward_features(images)
-    assert features.shape == (2, prefix + 16, 12)
+    assert features.shape == (2, tokens, 12)
     assert torch.equal(model(images), features)
     taps = model.forward_intermediates(images, 3, norm=True)
     assert len(taps) == 3
     assert torch.equal(taps[-1], features)
-    attention = model.attention(images, block=1)
-    assert attention.shape == (2, 3, prefix + 16, prefix + 16)
-    torch.testing.assert_close(attention.sum(-1), torch.ones(2, 3, prefix + 16))
-    wide = model.forward_features(torch.randn(1, model.config.channels, 24, 40))
-    assert wide.shape == (1, prefix + 15, 12)
+    wide = torch.randn(1, model.config.channels, 24, 40)
+    rows, columns = model.config.grid_of(wide)
+    assert model.forward_features(wide).shape == (1, prefix + rows * columns, 12)
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_every_view_of_attention_is_the_one_that_is_used(options: dict[str, Any]) -> None:
+    model = build(**options)
+    images = torch.randn(2, model.config.channels, 32, 32)
+    features = model(images)
+    with model.recorded_attention() as kept:
+        torch.testing.assert_close(model(images), features, rtol=1e-4, atol=1e-5)
+    for block, weights in enumerate(kept):
+        assert weights.shape == (2, 3, features.shape[1], features.shape[1])
+        torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:-1]))
+        torch.testing.assert_close(model.attention(images, block), weights, rtol=1e-4, atol=1e-5)
+    tokens, seen = model.forward_with_attention(images)
+    assert torch.equal(tokens, features)
+    torch.testing.assert_close(seen, kept[-1][:, :, 0], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("options", OPTIONS)
 def test_masked_with_every_patch_in_any_order_is_the_full_pass(options: dict[str, Any]) -> None:
     model = build(**options).double()
+    patches = model.config.patches
     images = torch.randn(2, model.config.channels, 32, 32, dtype=torch.float64)
-    keep = torch.stack([torch.randperm(16), torch.randperm(16)])
+    keep = torch.stack([torch.randperm(patches), torch.randperm(patches)])
     prefix = model.num_prefix_tokens
     full, masked = model.forward_features(images), model.forward_masked(images, keep)
     torch.testing.assert_close(masked[:, :prefix], full[:, :prefix])
     for sample in range(2):
         torch.testing.assert_close(masked[sample, prefix:], full[sample, prefix:][keep[sample]])
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_every_weight_of_an_option_matters(options: dict[str, Any]) -> None:
+    model = build(**options)
+    images = torch.randn(2, model.config.channels, 32, 32)
+    tokens = model(images)
+    (tokens.square().mean() + model.pooled_mean(tokens).pow(3).sum()).backward()
+    still = [name for name, p in model.named_parameters() if p.requires_grad and not bool((p.grad != 0).any())]
+    assert not still
 
 
 def test_hidden_patches_are_not_seen() -> None:
@@ -83,17 +115,39 @@ def test_a_table_the_grid_was_trained_at_is_used_as_it_is() -> None:
     assert (model.forward_features(images) - zero.forward_features(images)).abs().max() > 1e-3
 
 
-def test_checkpointing_changes_nothing() -> None:
-    plain, saving = build(drop_path=0.3).train(), build(drop_path=0.3).train()
+@pytest.mark.parametrize("more", [{}, {"rotary": "dinov3", "drop_path_skip": True}, {"rotary": "eva"}])
+def test_checkpointing_changes_nothing(more: dict[str, Any]) -> None:
+    plain, saving = (build(drop_path=0.3, **more).train() for _ in range(2))
     saving.gradient_checkpointing = True
     images = torch.randn(4, 3, 32, 32)
+    keep = torch.stack([torch.randperm(16)[:7] for _ in range(4)])
     results = []
     for model in (plain, saving):
         torch.manual_seed(1)
-        loss = model(images).square().mean()
+        loss = model(images).square().mean() + model.forward_masked(images, keep).square().mean()
         results.append([loss, *torch.autograd.grad(loss, [p for p in model.parameters() if p.requires_grad])])
     for mine, theirs in zip(*results, strict=True):
         assert torch.equal(mine, theirs)
+
+
+def test_skipped_samples_keep_their_own_angles() -> None:
+    """With samples of a batch left out, each that stays is turned by where its own visible patches lie."""
+    model = build(rotary="eva", depth=1, drop_path=0.5, drop_path_uniform=True, drop_path_skip=True).double().train()
+    images = torch.randn(4, 3, 32, 32, dtype=torch.float64)
+    keep = torch.stack([torch.randperm(16)[:7] for _ in range(4)])
+    torch.manual_seed(2)
+    got = model.forward_masked(images, keep)
+    torch.manual_seed(2)
+    attended, transformed = torch.randperm(4)[:2], torch.randperm(4)[:2]
+    block = model.blocks[0]
+    for sample in range(4):
+        one, turned = images[sample : sample + 1], keep[sample : sample + 1]
+        x = model._embed(one, turned)
+        if sample in attended:
+            x = x + 2 * block.attn(block.norm1(x), 0, model._rotation(one, turned))
+        if sample in transformed:
+            x = x + 2 * block.mlp(block.norm2(x))
+        torch.testing.assert_close(got[sample], model.norm(x)[0])
 
 
 def test_drop_path_grows_linearly_and_rests_in_evaluation() -> None:
@@ -101,6 +155,28 @@ def test_drop_path_grows_linearly_and_rests_in_evaluation() -> None:
     assert [block.drop_path for block in model.blocks] == pytest.approx([0.0, 0.2, 0.4])
     images = torch.randn(2, 3, 32, 32)
     assert torch.equal(model(images), model(images))
+
+
+def test_the_mean_is_that_of_the_patches_alone_and_normalised_where_there_is_a_norm() -> None:
+    for pool_norm in (False, True):
+        model = build(registers=2, pool_norm=pool_norm, final_norm=False)
+        tokens = model(torch.randn(2, 3, 32, 32))
+        want = tokens[:, 3:].mean(dim=1)
+        if pool_norm:
+            want = torch.nn.functional.layer_norm(want, (12,), model.fc_norm.weight, model.fc_norm.bias, 1e-6)
+        assert torch.equal(model.pooled_mean(tokens), want)
+
+
+def test_weights_move_to_another_image_size() -> None:
+    small = build(position_resize="bicubic_antialias")
+    large = replace(small.config, image_size=48)
+    moved = at_grid(small.state_dict(), small.config, large)
+    other = VisionTransformer(large).eval()
+    other.load_state_dict(moved)
+    images = torch.randn(1, 3, 48, 48)
+    torch.testing.assert_close(other(images), small(images))
+    bare = build(position="none").state_dict()
+    assert at_grid(bare, replace(small.config, position="none"), replace(large, position="none")).keys() == bare.keys()
 
 
 def test_a_sincos_table_is_fixed_and_a_learned_one_is_not() -> None:
@@ -127,6 +203,17 @@ def test_wrong_configurations_are_named() -> None:
         ({"drop_path": 1.0}, "drop_path is 1.0"),
         ({"position_resize": "nearest"}, "position_resize is 'nearest'"),
         ({"width": 6, "position": "sincos"}, "multiple of 4"),
+        ({"width": 18, "rotary": "eva"}, "width is 18 and must be a multiple of 4 x heads 3"),
+        ({"rotary": "rope"}, "rotary is 'rope' and must be one of eva, dinov3"),
+        ({"rotary": "dinov3", "rotary_grid": 4}, "rotary_grid is 4 and must be left out"),
+        ({"rotary": "eva", "rotary_grid": 0}, "rotary_grid is 0"),
+        ({"rotary_base": 1.0}, "rotary_base is 1.0"),
+        ({"position": "fixed"}, "position is 'fixed'"),
+        ({"mlp": "relu"}, "mlp is 'relu' and must be one of gelu, quick_gelu, swiglu, swiglu_split"),
+        ({"patch_stride": 9}, "patch_stride is 9 and must be in 1..8"),
+        ({"patch_stride": 0}, "patch_stride is 0"),
+        ({"patch_stride": 5}, r"image_size is 32 and must be 8 \+ a multiple of 5"),
+        ({"image_size": 4}, "image_size is 4"),
     ):
         with pytest.raises(ConfigError, match=message):
             ViTConfig(**{**TINY, **wrong})
