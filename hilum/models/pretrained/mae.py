@@ -2,9 +2,9 @@
 
 Layouts read here are MAE's (facebookresearch/mae at efb2a80, and everything that grew from it): the
 encoder-only release, the full training file with its decoder, and the fine-tuned classifier (head; where it
-reads the mean of the patch tokens, a norm of that mean, fc_norm, stands for the final norm). Width, depth, patch, channels and image size are read from the tensors. The number of
-attention heads is in no tensor: it is an option, by default width // 64, which is right for every released
-MAE.
+reads the mean of the patch tokens, the norm of that mean, fc_norm, stands for the final norm). Width, depth,
+patch, channels and image size are read from the tensors. The number of attention heads is in no tensor: it
+is an option, by default width // 64, which is right for every released MAE.
 """
 
 from __future__ import annotations
