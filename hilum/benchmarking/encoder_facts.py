@@ -17,6 +17,8 @@ from hilum.benchmarking.public_encoders import LAYOUTS, PUBLIC, all_collections,
 from hilum.benchmarking.xray_collections import find_collection, title_of
 from hilum.encoder import Encoder
 from hilum.evaluation.features import weights_digest
+from hilum.models.backbone import in_words
+from hilum.models.vit import ViTConfig
 from hilum.run_folder import RunFolder
 
 FILMS_OF: Final = ("data", "manifest_sha256", "views", "where", "data_fraction", "settings")  # of a run's config.json
@@ -145,10 +147,10 @@ def _public(plain: EncoderFacts, name: str) -> EncoderFacts:
 
 
 def _network(encoder: Encoder) -> str:
-    sizes: Any = encoder.model.config
-    if hasattr(sizes, "patch_size"):
+    sizes = encoder.model.config
+    if isinstance(sizes, ViTConfig):
         return f"ViT {sizes.depth} × {sizes.width}, patch {sizes.patch_size}"
-    return f"ResNet {sizes.depth}, width {sizes.width}"
+    return in_words(sizes)
 
 
 def _run_of(path: Path) -> RunFolder | None:

@@ -44,7 +44,6 @@ from hilum.lookup import unknown_name
 from hilum.manifest import Manifest
 from hilum.manifest.where import select_where
 from hilum.models.backbone import Backbone, cells_at
-from hilum.models.patches import grid_of
 from hilum.run_folder import write_atomic
 from hilum.schema import Split
 from hilum.signals import SigTerm

@@ -2,8 +2,8 @@
 
 Paper: LW-DETR, https://arxiv.org/abs/2406.03459 (a plain ViT, a light projector, three decoder layers, boxes as a set).
 The network and its loss are transformers' (Apache-2.0); its own ViT is left out and ours takes the place, from which
-the projector gets maps of one stride. A convolutional encoder gives its stages 3 and 4, both at the
-stride of stage 3.
+the projector gets maps of one stride. A convolutional encoder gives its last two stages, both at the
+stride of the earlier.
 
 Departures: the taps are evenly spaced over all blocks; there are no windows in the attention; one group of queries
 unless asked (the release trains 13 at once); never more queries than places to start from; and the first guess of a
@@ -69,7 +69,7 @@ class Detector(nn.Module):
         self.taps = tap_blocks(backbone.config, config.blocks)
         self.lateral: nn.Module | None = None
         if isinstance(backbone, Convolutional):
-            self.lateral = nn.Conv2d(backbone.config.stage_widths[3], backbone.config.stage_widths[2], 1)
+            self.lateral = nn.Conv2d(backbone.config.stage_widths[-1], backbone.config.stage_widths[-2], 1)
         self.places = places_of(backbone.config, size, config.scales)
         self.queries = min(config.queries, self.places)
         self.decoder = _lw_detr(self._channels(), len(self.taps), findings, self.queries, config)
@@ -78,8 +78,10 @@ class Detector(nn.Module):
         """Maps of the taps, one after another in the channels: (B, C, S, S) -> (B, taps * D, rows, columns)."""
         if isinstance(self.backbone, Convolutional):
             assert self.lateral is not None
-            third, last = self.backbone.forward_stages(images)[2:]
-            return torch.cat([third, F.interpolate(self.lateral(last), size=third.shape[-2:], mode="bilinear")], dim=1)
+            before, last = self.backbone.forward_stages(images)[-2:]
+            return torch.cat(
+                [before, F.interpolate(self.lateral(last), size=before.shape[-2:], mode="bilinear")], dim=1
+            )
         rows, columns = self.backbone.config.grid_of(images)
         outputs = self.backbone.forward_intermediates(images, self.backbone.config.depth - self.taps[0], norm=True)
         chosen = [outputs[tap - self.taps[0]][:, self.backbone.num_prefix_tokens :] for tap in self.taps]
@@ -118,7 +120,7 @@ class Detector(nn.Module):
 
     def _channels(self) -> int:
         sizes = self.backbone.config
-        return sizes.stage_widths[2] if isinstance(sizes, ConvolutionalConfig) else sizes.width
+        return sizes.stage_widths[-2] if isinstance(sizes, ConvolutionalConfig) else sizes.width
 
 
 class _Projector(nn.Module):
@@ -135,17 +137,16 @@ class _Projector(nn.Module):
 
 
 def tap_blocks(sizes: Architecture, blocks: int) -> tuple[int, ...]:
-    """Numbers of the blocks that are read, evenly spaced, the last one among them; of a convolution stages
-    3 and 4."""
+    """Numbers of the blocks that are read, evenly spaced, the last one among them; or two stages."""
     if isinstance(sizes, ConvolutionalConfig):
-        return (2, 3)
+        return len(sizes.blocks) - 2, len(sizes.blocks) - 1
     count = min(blocks, sizes.depth)
     return tuple(math.ceil(sizes.depth * (number + 1) / count) - 1 for number in range(count))
 
 
 def places_of(sizes: Architecture, size: int, scales: Sequence[float]) -> int:
     """How many places of the maps a box can start from, on films of `size` pixels."""
-    side = sizes.stage_sides(size)[2] if isinstance(sizes, ConvolutionalConfig) else cells_at(sizes, size)[0]
+    side = sizes.stage_sides(size)[-2] if isinstance(sizes, ConvolutionalConfig) else cells_at(sizes, size)[0]
     return sum({0.5: -(-side // 2), 1.0: side, 2.0: 2 * side}[scale] ** 2 for scale in scales)
 
 

@@ -3,7 +3,7 @@
 UPerNet: https://arxiv.org/abs/1807.10221, the head of `transformers`, with a fully convolutional auxiliary head on the
 third level. On a Vision Transformer the tokens after blocks 3, 5, 7 and 11 of 12 (counted from 0; the same shares of
 other depths), without the final norm, are brought to 4, 2, 1 and 1/2 times their size, as BEiT and MRM
-(https://arxiv.org/abs/2301.13155) do; the four stages of a convolutional encoder have these sizes already.
+(https://arxiv.org/abs/2301.13155) do; the four stages of a convolutional encoder have these sizes already (of three, the last map is halved once more).
 MedIM (its released SIIM harness): the patch tokens after the final norm, a Linear layer, the decoder that restored
 films in pretraining, and a fresh convolution.
 
@@ -32,6 +32,7 @@ from hilum.models.restoration_decoder import RestorationDecoder
 Form = Literal["upernet", "medim"]
 TAPS: Final = (4, 6, 8, 12)  # after how many of 12 blocks
 POOLS: Final = (1, 2, 3, 6)  # sides of the grids that the top level is averaged over
+LEVELS: Final = 4
 AUXILIARY_LEVEL: Final = 2
 MASK: Final = "mask"  # name of the decoder's only output
 
@@ -95,7 +96,7 @@ class UPerNet(nn.Module):
         super().__init__()
         widths = level_widths(architecture)
         self.rescale = nn.ModuleList(
-            [nn.Identity()] * 4 if isinstance(architecture, ConvolutionalConfig) else rescaling(architecture.width)
+            [nn.Identity()] * LEVELS if isinstance(architecture, ConvolutionalConfig) else rescaling(architecture.width)
         )
         sizes = UperNetConfig(
             hidden_size=config.width,
@@ -138,8 +139,7 @@ class Restorer(nn.Module):
 
 
 def levels(backbone: Backbone, images: Tensor) -> list[Tensor]:
-    """Four maps of an encoder, early ones first: of four depths of a Vision Transformer, or the stages of a
-    convolutional encoder.
+    """Four maps of an encoder, early ones first: of four depths of a Vision Transformer, or of four stages.
 
     Args:
         backbone: either.
@@ -149,7 +149,8 @@ def levels(backbone: Backbone, images: Tensor) -> list[Tensor]:
         4 x (B, D, rows, columns): all of one size, or each half of the one before.
     """
     if isinstance(backbone, Convolutional):
-        return backbone.forward_stages(images)
+        found = backbone.forward_stages(images)
+        return found if len(found) == LEVELS else [*found, F.max_pool2d(found[-1], 2)]
     numbers = tap_blocks(backbone.config.depth)
     taps = backbone.forward_intermediates(images, backbone.config.depth - numbers[0])
     grid = backbone.config.grid_of(images)
@@ -167,8 +168,8 @@ def tap_blocks(depth: int) -> tuple[int, int, int, int]:
 def level_widths(architecture: Architecture) -> list[int]:
     """Features of the four levels."""
     if isinstance(architecture, ConvolutionalConfig):
-        return list(architecture.stage_widths)
-    return [architecture.width] * 4
+        return [*architecture.stage_widths, architecture.stage_widths[-1]][:LEVELS]
+    return [architecture.width] * LEVELS
 
 
 def rescaling(width: int) -> list[nn.Module]:

@@ -33,6 +33,7 @@ __all__ = [
     "build_backbone",
     "cells_at",
     "check_tiling",
+    "in_words",
     "local_width",
     "retuned",
 ]
@@ -41,18 +42,18 @@ Backbone = VisionTransformer | ResNet | DenseNet | ConvNext | ClipResNet
 Architecture = ViTConfig | ResNetConfig | DenseNetConfig | ConvNextConfig | ClipResNetConfig
 
 FAMILY: Final = "family"  # key that names what is no Vision Transformer
-FAMILIES: Final[dict[str, tuple[Any, Callable[[Any], Backbone]]]] = {  # name -> sizes, network
-    "vit": (ViTConfig, VisionTransformer),
-    "resnet": (ResNetConfig, ResNet),
-    "densenet": (DenseNetConfig, DenseNet),
-    "convnext": (ConvNextConfig, ConvNext),
-    "clip_resnet": (ClipResNetConfig, ClipResNet),
+FAMILIES: Final[dict[str, tuple[Any, Callable[[Any], Backbone], str]]] = {  # name -> sizes, network, title
+    "vit": (ViTConfig, VisionTransformer, "Vision Transformer"),
+    "resnet": (ResNetConfig, ResNet, "ResNet"),
+    "densenet": (DenseNetConfig, DenseNet, "DenseNet"),
+    "convnext": (ConvNextConfig, ConvNext, "ConvNeXt"),
+    "clip_resnet": (ClipResNetConfig, ClipResNet, "ResNet of CLIP"),
 }
 
 
 def family_of(architecture: Architecture) -> str:
     """The name of a family in `FAMILIES`."""
-    return next(name for name, (sizes, _) in FAMILIES.items() if type(architecture) is sizes)
+    return next(name for name, (sizes, *_) in FAMILIES.items() if type(architecture) is sizes)
 
 
 def build_backbone(architecture: Architecture) -> Backbone:
@@ -74,6 +75,13 @@ def architecture_from_json(values: Mapping[str, Any], *, where: str) -> Architec
         raise unknown_name(str(family), list(FAMILIES), kind="family of encoders", where=where)
     default: Architecture = FAMILIES[family][0]()
     return override(default, sizes, where=where)
+
+
+def in_words(architecture: Architecture) -> str:
+    """The network for people: "Vision Transformer, 12 blocks, width 768, patch 16"."""
+    title = FAMILIES[family_of(architecture)][2]
+    patch = f", patch {architecture.patch_size}" if isinstance(architecture, ViTConfig) else ""
+    return f"{title}, {architecture.depth} blocks, width {architecture.width}{patch}"
 
 
 def local_width(architecture: Architecture) -> int:

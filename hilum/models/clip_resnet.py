@@ -47,7 +47,7 @@ class ClipResNetConfig(ConvolutionalConfig):
             raise ConfigError(f"{what}: no ResNet of CLIP", where="CLIP ResNet")
         if self.stage_widths[3] % self.heads or self.position_resize not in RESIZE_RULES:
             what = f"{self.stage_widths[3]} features, {self.heads} heads, positions {self.position_resize!r}"
-            raise ConfigError(f"{what}: no attention pooling", where="CLIP ResNet", fix="Heads must divide the features")
+            raise ConfigError(f"{what}: no attention pooling", where="CLIP ResNet", fix="Heads must divide them")
 
     @property
     def width(self) -> int:

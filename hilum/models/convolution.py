@@ -1,6 +1,6 @@
 """What all convolutional encoders share: the Vision Transformer's face, so that no head asks which of the two it holds.
 
-A convolutional encoder halves its map in four stages. The cells of its last map count as patch tokens, and the vector
+A convolutional encoder halves its map from stage to stage, of which there are four (three in MedKLIP). The cells of its last map count as patch tokens, and the vector
 its authors read from that map (mean, mean and norm, attention) stands where a class token does. One more map is local:
 that which its reports were aligned with (stage 3 in GLoRIA and MGCA, the last one in BioViL and CLIP).
 
@@ -21,27 +21,32 @@ class ConvolutionalConfig(ABC):
 
     image_size: int  # pixels a side of the film given
     channels: int  # input channels
-    blocks: tuple[int, int, int, int]  # a stage
-    local_stage: int  # whose map is local: 3 or 4
+    blocks: tuple[int, ...]  # a stage
+    local_stage: int  # whose map is local, counted from 1: the last one, or the one before
 
     @property
     @abstractmethod
-    def stage_widths(self) -> tuple[int, int, int, int]:
-        """Features of the maps after the four stages."""
+    def stage_widths(self) -> tuple[int, ...]:
+        """Features of the maps after the stages."""
 
     @abstractmethod
-    def stage_sides(self, size: int) -> tuple[int, int, int, int]:
-        """Cells a side of the maps after the four stages, of a film of `size` pixels a side."""
+    def stage_sides(self, size: int) -> tuple[int, ...]:
+        """Cells a side of the maps after the stages, of a film of `size` pixels a side."""
+
+    @property
+    def local_is_last(self) -> bool:
+        """Whether the local map is the last one, whose cells stand beside the film's vector."""
+        return self.local_stage == len(self.blocks)
 
     @property
     def width(self) -> int:
         """Features of the film's vector and of each cell beside it."""
-        return self.stage_widths[3]
+        return self.stage_widths[-1]
 
     @property
     def local_width(self) -> int:
         """Features of a cell of the local map."""
-        return self.width if self.local_stage == 4 else self.stage_widths[self.local_stage - 1]
+        return self.width if self.local_is_last else self.stage_widths[self.local_stage - 1]
 
     @property
     def depth(self) -> int:
@@ -60,7 +65,7 @@ class ConvolutionalConfig(ABC):
 
     def cells_at(self, size: int) -> tuple[int, int]:
         """(rows, columns) of the last map, whose cells stand for patches, of a film of `size` pixels a side."""
-        side = self.stage_sides(size)[3]
+        side = self.stage_sides(size)[-1]
         return side, side
 
     @property
@@ -86,10 +91,10 @@ class Convolutional(nn.Module, ABC):
 
     @abstractmethod
     def forward_stages(self, images: Tensor) -> list[Tensor]:
-        """Maps after the four stages, early ones first: (B, C, H, W) normalised -> 4 x (B, stage width, ., .)."""
+        """Maps after the stages, early ones first: (B, C, H, W) normalised -> stages x (B, stage width, ., .)."""
 
     def read_map(self, last: Tensor) -> tuple[Tensor, Tensor]:
-        """The film's vector and the cells beside it: (B, D, ., .) of stage 4 -> (B, width), (B, width, ., .)."""
+        """The film's vector and the cells beside it: (B, D, ., .) of the last stage -> (B, width), (B, width, ., .)."""
         return last.mean((2, 3)), last
 
     def forward(self, images: Tensor) -> Tensor:
@@ -98,14 +103,14 @@ class Convolutional(nn.Module, ABC):
 
     def forward_features(self, images: Tensor) -> Tensor:
         """The film's vector, then the cells row by row: (B, C, H, W) normalised -> (B, 1 + cells, width)."""
-        vector, cells = self.read_map(self.last_map(self.forward_stages(images)[3]))
+        vector, cells = self.read_map(self.last_map(self.forward_stages(images)[-1]))
         return torch.cat([vector[:, None], cells.flatten(2).transpose(1, 2)], dim=1)
 
     def forward_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The local map and the cells: (B, C, H, W) normalised -> (B, local_width, *grid), (B, width, *cells)."""
         stages = self.forward_stages(images)
-        cells = self.read_map(self.last_map(stages[3]))[1]
-        return (cells if self.config.local_stage == 4 else stages[self.config.local_stage - 1]), cells
+        cells = self.read_map(self.last_map(stages[-1]))[1]
+        return (cells if self.config.local_is_last else stages[self.config.local_stage - 1]), cells
 
     def pooled_mean(self, tokens: Tensor) -> Tensor:
         """The mean of the cells among the tokens of `forward_features`: (B, 1 + cells, width) -> (B, width)."""

@@ -2,7 +2,7 @@
 
 Paper: Deep Residual Learning, https://arxiv.org/abs/1512.03385, with the stride on the 3 x 3 convolution as torchvision
 has it. GLoRIA, MGCA and MedIM read ResNet-50 so: films enlarged, the map of stage 3 is local, the mean of stage 4
-global; BioViL's local map is that of stage 4; torchxrayvision's takes one channel.
+global; BioViL's local map is that of stage 4; MedKLIP ends with stage 3; torchxrayvision's takes one channel.
 """
 
 from __future__ import annotations
@@ -26,34 +26,42 @@ class ResNetConfig(ConvolutionalConfig):
     """Architecture of one ResNet; travels as JSON with the weights."""
 
     image_size: int = 224  # pixels a side of the film given
-    enlarged: int | None = None  # pixels a side it is brought to before the first convolution (bilinear); None: as it is
+    enlarged: int | None = None  # pixels a side it is first brought to, bilinearly; None: as it is
     channels: int = 3  # input channels
     stem: int = 64  # features after the first convolution
     planes: int = 64  # features inside the blocks of the first stage; doubled from stage to stage
-    blocks: tuple[int, int, int, int] = (3, 4, 6, 3)  # a stage; this is ResNet-50
+    blocks: tuple[int, ...] = (3, 4, 6, 3)  # a stage; this is ResNet-50; MedKLIP stops after three
     block: BlockKind = "bottleneck"  # "basic" in ResNet-18 and 34
+    last_planes: int | None = None  # features inside the blocks of the last stage; None: doubled once more
+    last_stride: int = 2  # of the last stage; 6 in torchxrayvision's autoencoder
     local_stage: int = 3  # whose map is local: 3 (GLoRIA, MGCA, MedIM) or 4 (BioViL)
 
     def __post_init__(self) -> None:
         """Refuse shapes that cannot be built."""
-        sizes = (self.image_size, self.enlarged or 1, self.channels, self.stem, self.planes, *self.blocks)
-        if min(sizes) < 1 or len(self.blocks) != 4 or self.enlarged == 0:
-            told = (self.image_size, self.enlarged, self.channels, self.stem, self.planes, *self.blocks)
-            raise ConfigError(f"image, enlarged, channels, stem, planes, blocks are {told}: no ResNet", where="ResNet")
-        if self.block not in EXPANSION or self.local_stage not in (3, 4):
-            what = f"block {self.block!r}, local stage {self.local_stage}: no ResNet"
-            raise ConfigError(what, where="ResNet", fix=f"Blocks are {' or '.join(EXPANSION)}, the local stage 3 or 4")
+        sizes = (self.image_size, self.enlarged, self.channels, self.stem, self.planes, *self.blocks)
+        if min(1 if size is None else size for size in (*sizes, self.last_planes, self.last_stride)) < 1:
+            raise ConfigError(f"image, enlarged, channels, stem, planes, blocks are {sizes}: no ResNet", where="ResNet")
+        stages = len(self.blocks)
+        if self.block not in EXPANSION or stages not in (3, 4) or self.local_stage not in (stages - 1, stages):
+            what = f"block {self.block!r}, {stages} stages, local stage {self.local_stage}: no ResNet"
+            rule = f"Blocks are {' or '.join(EXPANSION)}; of 3 or 4 stages the last one is local, or the one before"
+            raise ConfigError(what, where="ResNet", fix=rule)
 
     @property
-    def stage_widths(self) -> tuple[int, int, int, int]:
-        """Features of the maps after the four stages."""
-        first = self.planes * EXPANSION[self.block]
-        return first, 2 * first, 4 * first, 8 * first
+    def stage_planes(self) -> tuple[int, ...]:
+        """Features inside the blocks of the stages."""
+        *earlier, last = (self.planes * 2**stage for stage in range(len(self.blocks)))
+        return *earlier, self.last_planes or last
 
-    def stage_sides(self, size: int) -> tuple[int, int, int, int]:
-        """Cells a side of the maps after the four stages; the same for every film that is enlarged to one size."""
-        side = self.enlarged or size
-        return halved(side, 2, up=True), halved(side, 3, up=True), halved(side, 4, up=True), halved(side, 5, up=True)
+    @property
+    def stage_widths(self) -> tuple[int, ...]:
+        """Features of the maps after the stages."""
+        return tuple(EXPANSION[self.block] * planes for planes in self.stage_planes)
+
+    def stage_sides(self, size: int) -> tuple[int, ...]:
+        """Cells a side of the maps after the stages; the same for every film that is enlarged to one size."""
+        sides = [halved(self.enlarged or size, 2 + stage, up=True) for stage in range(len(self.blocks) - 1)]
+        return *sides, -(-sides[-1] // self.last_stride)
 
 
 class Bottleneck(nn.Module):
@@ -123,10 +131,10 @@ class ResNet(Convolutional):
         self.bn1 = BatchNorm(config.stem, sync=sync)
         before = config.stem
         for stage, count in enumerate(config.blocks):
-            strides = [1 if stage == 0 else 2] + [1] * (count - 1)
             blocks = []
-            for stride in strides:
-                blocks.append(BLOCKS[config.block](before, config.planes * 2**stage, stride, sync=sync))
+            last = stage + 1 == len(config.blocks)
+            for stride in [config.last_stride if last else min(stage + 1, 2)] + [1] * (count - 1):
+                blocks.append(BLOCKS[config.block](before, config.stage_planes[stage], stride, sync=sync))
                 before = config.stage_widths[stage]
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
         for part in self.modules():
@@ -134,11 +142,11 @@ class ResNet(Convolutional):
                 nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
 
     def forward_stages(self, images: Tensor) -> list[Tensor]:
-        """Maps after the four stages: (B, C, H, W) normalised -> 4 x (B, stage width, rows, columns)."""
+        """Maps after the stages: (B, C, H, W) normalised -> stages x (B, stage width, rows, columns)."""
         x = F.relu(self.bn1(self.conv1(self.enlarge(images))))
         x, found = F.max_pool2d(x, 3, stride=2, padding=1), []
-        for stage in (1, 2, 3, 4):
-            x = self.get_submodule(f"layer{stage}")(x)
+        for stage in range(len(self.config.blocks)):
+            x = self.get_submodule(f"layer{stage + 1}")(x)
             found.append(x)
         return found
 

@@ -6,14 +6,16 @@ A placement is the rectangle of the whole film in pixels of the square; it may r
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hilum.schema import Preprocessing
+from hilum.transforms.framing import fit
 
 Floats = NDArray[np.float64]
+Rule = Literal["squeeze", "shortest", "pad", "square"]
 
 
 class Placement(NamedTuple):
@@ -40,31 +42,29 @@ class Placement(NamedTuple):
         return (self.right - self.left) / shape[1], (self.bottom - self.top) / shape[0]
 
 
-def placement(shape: tuple[int, int], size: int, rule: str) -> Placement:
+def placement(shape: tuple[int, int], size: int, rule: Rule) -> Placement:
     """Where `prepare_film` puts a film (H, W) on its square.
 
     Args:
         shape: (H, W) of the film.
         size: pixels a side of the square.
-        rule: `resize` of the preprocessing record: squeeze, shortest (side, then the centre), or pad (letterbox).
+        rule: `resize` of a plain preprocessing record: squeeze, shortest (side, then the centre), or pad (letterbox).
     """
-    if rule == "squeeze":
-        return Placement(0, 0, size, size)
-    height, width = shape
-    if rule == "shortest":
-        scale = size / min(height, width)
-        rows, columns = max(size, int(height * scale)), max(size, int(width * scale))
-        left, top = -((columns - size) // 2), -((rows - size) // 2)
-    else:
-        scale = size / max(height, width)
-        rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
-        left, top = (size - columns) // 2, (size - rows) // 2
-    return Placement(left, top, left + columns, top + rows)
+    return placed_by(shape, Preprocessing(size=size, resize=rule))
 
 
 def placed_by(shape: tuple[int, int], preprocessing: Preprocessing) -> Placement:
-    """Where an encoder sees a film (H, W)."""
-    return placement(shape, preprocessing.size, preprocessing.resize)
+    """Where an encoder sees a film (H, W), whatever its record says: a crop cuts edges off, a second resize scales."""
+    how = fit(shape, preprocessing)
+    top, left, rows, columns = how.cut
+    down, across = how.rows / rows, how.columns / columns
+    film = (
+        how.left - left * across,
+        how.top - top * down,
+        how.left + (shape[1] - left) * across,
+        how.top + (shape[0] - top) * down,
+    )
+    return Placement(*(edge * preprocessing.size / how.window for edge in film))
 
 
 def clipped(boxes: Floats, shape: tuple[int, int]) -> Floats:

@@ -22,11 +22,11 @@ from hilum.evaluation.detection.views import BOXES, BoxViews
 from hilum.evaluation.features import Runner
 from hilum.films import FilmStore
 from hilum.heads.detection import Detector, DetectorConfig
-from hilum.methods.method import Optimisation, Output
+from hilum.methods.method import Optimisation, Output, TruthViews
 from hilum.metrics.detection.bootstrap import detection_points, macro_value
 from hilum.models.backbone import build_backbone, retuned
 from hilum.schema import IMAGE, Preprocessing
-from hilum.transforms.image import normalise
+from hilum.transforms.image import OwnRange, normalise
 
 BEST: Final = "val/ap50"  # the number that decides which weights are kept
 
@@ -68,10 +68,11 @@ class Detect(nn.Module):
         """The encoder inside the detector."""
         return self.detector.backbone
 
-    def views(self) -> BoxViews:
+    def views(self) -> TruthViews:
         """The transform that a training film and its boxes go through."""
-        config, record = self.config, self.preprocessing
-        return BoxViews(record.size, record.resize, config.most_boxes, flip=config.flip, scale=config.scale)
+        config = self.config
+        views = BoxViews(self.preprocessing, config.most_boxes, flip=config.flip, scale=config.scale)
+        return OwnRange(views) if self.preprocessing.rescale == "minmax-film" else views
 
     def forward(self, batch: Mapping[str, Any], progress: float) -> Output:
         """Loss of one micro-batch, per true box.

@@ -149,7 +149,7 @@ def make_plan(options: Options) -> Plan:
     digest = weights_digest(encoder.model)
     if options.weights == "random":
         encoder = Encoder(random_backbone(encoder.model.config, options.seed), encoder.preprocessing)
-    preprocessing = replace(encoder.preprocessing, size=options.size or encoder.preprocessing.size)
+    preprocessing = encoder.preprocessing.at(options.size or encoder.preprocessing.size)
     check_tiling(encoder.model.config, preprocessing.size)
     record = DetectorRecord(
         findings=films.findings,

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from hilum.evaluation.detection.geometry import Placement, as_shares, clipped, placement
-from hilum.schema import IMAGE
+from hilum.evaluation.detection.geometry import Placement, as_shares, clipped, placed_by
+from hilum.schema import IMAGE, Preprocessing
 from hilum.transforms.views import as_image
 
 BOXES: Final = "boxes"  # batch key: (B, M, 5) centre x, y, width, height as shares, category; NaN rows fill up
@@ -36,11 +36,15 @@ class BoxDraw:
 class BoxViews:
     """A film and its boxes on a square; returns {"image": (1, size, size) uint8, "boxes": (most, 5) float32}."""
 
-    size: int  # pixels a side
-    rule: str  # how the encoder puts a whole film on its square: squeeze, shortest or pad
+    preprocessing: Preprocessing  # how the encoder puts a whole film on its square
     most: int  # rows of the boxes
     flip: float = 0.0  # probability
     scale: tuple[float, float] = (0.8, 1.2)  # smallest and largest factor
+
+    @property
+    def size(self) -> int:
+        """Pixels a side."""
+        return self.preprocessing.size
 
     def draw(self, rng: np.random.Generator) -> BoxDraw:
         """Draw the numbers of one view."""
@@ -57,7 +61,7 @@ class BoxViews:
     def apply(self, film: NDArray[np.uint8], truth: NDArray[np.float64], draw: BoxDraw) -> dict[str, Tensor]:
         """The view that the numbers describe."""
         height, width = film.shape
-        place = moved(placement((height, width), self.size, self.rule), self.size, draw)
+        place = moved(placed_by((height, width), self.preprocessing), self.size, draw)
         pixels = render(film, place, self.size)
         boxes = place.forward(truth[:, :4], (height, width))
         if draw.flip:

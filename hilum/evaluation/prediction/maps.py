@@ -8,8 +8,8 @@
 - `cam`: Grad-CAM of the patch tokens that the head reads. Where it reads the class token alone, of the tokens that
   enter the last block: nothing behind them reaches the score but through that token.
 
-A convolutional encoder has no attention over its patches: `gradient` is `cam` there, of the last map. `auto` takes attention where there are queries,
-cam where the head reads patches, and gradient else.
+A convolutional encoder has no attention over its patches: `gradient` is `cam` there, of the last map. `auto` takes
+attention where there are queries, cam where the head reads patches, and gradient else.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def resolve_way(model: Explained, asked: str) -> Way:
         asked = "attention" if model.has_queries else "cam" if model.reads_patches else "gradient"
     if is_convolution(model):
         if asked == "rollout" or (asked == "attention" and not model.has_queries):
-            raise ConfigError(f"a convolutional encoder has no attention, so no {asked}", where="maps", fix="Use --maps cam")
+            what = f"a convolutional encoder has no attention, so no {asked}"
+            raise ConfigError(what, where="maps", fix="Use --maps cam")
         asked = "cam" if asked == "gradient" else asked
     if asked == "attention" and not model.has_queries and not model.backbone.config.class_token:
         what = "neither the head nor the encoder has a token that looks at the patches"

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from hilum.encoder import Encoder
-from hilum.errors import ConfigError
 from hilum.evaluation.features import Runner, run_films
 from hilum.evaluation.segmentation.choose import HALF, Sweep, best_pooled, best_positive, count_film, joined
 from hilum.evaluation.segmentation.films import MaskedFilms
@@ -21,12 +20,12 @@ from hilum.films import FilmStore
 from hilum.heads.segmentation import Config, Segmenter, start_decoder
 from hilum.losses.segmentation import Convention, mask_loss, mask_probabilities
 from hilum.manifest.masks import resize_nearest
-from hilum.methods.method import Optimisation, Output
+from hilum.methods.method import Optimisation, Output, TruthViews
 from hilum.metrics.segmentation import dice_all
 from hilum.models.backbone import Backbone, ConvolutionalConfig, build_backbone, check_tiling, retuned
 from hilum.models.positions import resize_table
 from hilum.schema import IMAGE, Preprocessing
-from hilum.transforms.image import normalise
+from hilum.transforms.image import OwnRange, normalise
 
 AUXILIARY: Final = 0.4  # weight of the auxiliary head's loss (mmsegmentation; MRM's 0.8 and 0.4 beside 2.0 and 1.0)
 LOSS, POOLED, POSITIVE, ALL = "val/loss", "val/dice_pooled", "val/dice_positive", "val/dice_all"
@@ -56,9 +55,10 @@ class Segment(nn.Module):
         """The encoder inside."""
         return self.segmenter.backbone
 
-    def views(self) -> MaskViews:
+    def views(self) -> TruthViews:
         """The transform a training film goes through, with its masks."""
-        return self.config.views
+        views = self.config.views
+        return OwnRange(views) if self.preprocessing.rescale == "minmax-film" else views
 
     def forward(self, batch: Mapping[str, Any], progress: float) -> Output:
         """Loss of one micro-batch.

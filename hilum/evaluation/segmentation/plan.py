@@ -219,7 +219,7 @@ def make_plan(options: Options) -> Plan:
         films.manifest.check_files()
     if options.weights == "random":
         encoder = Encoder(random_backbone(encoder.model.config, options.seed), encoder.preprocessing)
-    preprocessing = replace(encoder.preprocessing, size=options.size or 0, resize=options.resize or "pad")
+    preprocessing = encoder.preprocessing.whole(options.size or 0, options.resize or "pad")
     record = SegmenterRecord(
         findings=options.labels,
         head=to_json(options.head_config()),

@@ -18,8 +18,9 @@ from PIL import Image
 from torch import Tensor
 
 from hilum.manifest.masks import UNKNOWN, resize_nearest
-from hilum.schema import IMAGE
+from hilum.schema import IMAGE, Preprocessing
 from hilum.transforms.affine import letterbox
+from hilum.transforms.framing import fit
 from hilum.transforms.views import as_image
 
 TRUTH: Final = "truth"  # batch key: (B, K, S, S) uint8 of 0, 1 and UNKNOWN
@@ -37,12 +38,9 @@ class Frame:
 
     @classmethod
     def of(cls, height: int, width: int, size: int, resize: Resize) -> Frame:
-        """The frame; sums as in `transforms.image`, so that masks lie where their film does."""
-        if resize == "squeeze":
-            return cls(0, 0, size, size)
-        scale = size / max(height, width)
-        rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
-        return cls((size - rows) // 2, (size - columns) // 2, rows, columns)
+        """The frame of a record that keeps the whole film (`Preprocessing.whole`): masks lie where their film does."""
+        how = fit((height, width), Preprocessing(size=size, resize=resize))
+        return cls(how.top, how.left, how.rows, how.columns)
 
     def lift(self, maps: Tensor, height: int, width: int) -> Tensor:
         """Maps on the square (K, S, S) -> on the film (K, height, width), bilinear."""
