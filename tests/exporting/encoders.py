@@ -1,0 +1,38 @@
+"""Small encoders with random weights in every tensor, for the tests of exports."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from hilum.encoder import Encoder, Pool
+from hilum.models.vit import VisionTransformer, ViTConfig
+from hilum.schema import Preprocessing
+
+ORIGIN = {"method": "mae", "films": 751, "patients": 422, "sources": "phantom", "seed": 0}
+PIXELS = Preprocessing(size=32, eight_bit=True)
+
+
+def vit_encoder(pool: Pool = "cls", pixels: Preprocessing = PIXELS, **sizes: Any) -> Encoder:
+    plain = {"image_size": 32, "patch_size": 8, "width": 16, "depth": 2, "heads": 2}
+    model = VisionTransformer(ViTConfig(**{**plain, **sizes}))
+    shake(model)
+    return Encoder(model, pixels, ORIGIN, pool=pool)
+
+
+def shake(model: torch.nn.Module, seed: int = 0) -> None:
+    """No weight stays where it was initialised: a tensor that is not carried over shows."""
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight += 0.2 * torch.randn_like(weight)
+
+
+def film(height: int = 50, width: int = 40) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width), dtype=np.uint8)
+
+
+def batch(count: int = 2, height: int = 32, width: int = 32, channels: int = 3) -> torch.Tensor:
+    return torch.randn(count, channels, height, width, generator=torch.Generator().manual_seed(1))
