@@ -153,6 +153,11 @@ class Preprocessing:
         reached = None if self.resize_to is None else int(self.resize_to * size / self.size)
         return replace(self, size=size, resize_to=reached)
 
+    def whole(self, size: int, resize: Literal["squeeze", "pad"]) -> Preprocessing:
+        """The same grey values with nothing cut off: for whatever needs an answer for every pixel of the film."""
+        plain: dict[str, Any] = {"resize_to": None, "reduce": "crop", "sides": "nearest", "fill": "black"}
+        return replace(self, size=size, resize=resize, **plain)
+
     def to_json(self) -> dict[str, Any]:
         """The record as plain JSON values."""
         return asdict(self)

@@ -112,8 +112,12 @@ def average_maps(
     found = list[AverageMap]()
     for finding, tried in chosen.items():
         query = model.names.index(finding)
+        record = model.preprocessing
         laid = (
-            (on_film(maps[row].queries[query][None], _shape(manifest, row), model.preprocessing.resize)[0], done[row])
+            (
+                on_film(maps[row].queries[query][None], _shape(manifest, row), record.resize, seen=record.seen)[0],
+                done[row],
+            )
             for row in tried
             if done[row].usable
         )

@@ -263,7 +263,8 @@ def draw_examples(
         pictures = [("the film and its boxes", overlay(film, None, one.boxes, SIDE))]
         for way, grid in one.maps.items():
             if way not in UNSHOWN:
-                heat = min_max(on_film(grid[None], one.shape, preprocessing.resize, rule.upsampling)[0])
+                rule_of = preprocessing.resize, rule.upsampling
+                heat = min_max(on_film(grid[None], one.shape, *rule_of, seen=preprocessing.seen)[0])
                 pictures.append((_caption(way, numbers.loc[way]), overlay(film, heat, one.boxes, SIDE)))
         title = f"{manifest.table['image_id'].iloc[one.pair.row]}: {one.pair.category}"
         shown = tuple((text, data_uri(picture)) for text, picture in pictures)

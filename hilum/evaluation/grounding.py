@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hilum.evaluation.detection.geometry import placed_by
 from hilum.evaluation.features import Runner, run_films
 from hilum.evaluation.grounding_pairs import Pair
 from hilum.evaluation.joint_space import JointEncoder, phrase_vectors, word_vectors
@@ -157,12 +158,16 @@ def heat_and_mask(
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """The map and the boxes on the pixels where they are compared: the film's, or the encoder's input."""
     if rule.on == "film":
-        heat = on_film(grid[None], shape, preprocessing.resize, rule.upsampling)[0]
+        heat = on_film(grid[None], shape, preprocessing.resize, rule.upsampling, seen=preprocessing.seen)[0]
         mask = box_mask(boxes, shape)
     else:
         size = preprocessing.size
         heat = upsample(grid[None], size, size, rule.upsampling)[0]
-        mask = box_mask(boxes_on_input(boxes, shape, size, preprocessing.resize), (size, size))
+        if preprocessing.seen == 1:  # floored as MaCo floors
+            placed = boxes_on_input(boxes, shape, size, preprocessing.resize)
+        else:
+            placed = placed_by(shape, preprocessing).forward(boxes, shape)
+        mask = box_mask(placed, (size, size))
     return (min_max(heat) if rule.scaled else heat), mask
 
 

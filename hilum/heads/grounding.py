@@ -33,7 +33,7 @@ from hilum.lookup import unknown_name
 from hilum.metrics.grounding import Empty
 
 Floats = NDArray[np.float64]
-Resize = Literal["squeeze", "shortest", "pad"]
+Resize = Literal["squeeze", "shortest", "pad", "square"]
 Upsampling = Literal["bilinear", "nearest"]
 Similarity = Literal["cosine", "dot", "words"]
 
@@ -184,23 +184,28 @@ def on_film(
         shape: (H, W) of the film.
         resize: the rule of the encoder's preprocessing record.
         how: between patches.
-        seen: for "shortest": side of the centre crop as a share of the resized shorter side (BioViL: 480 / 512).
+        seen: side of the centre crop as a share of what was resized, `Preprocessing.seen` (BioViL: 480 / 512).
 
     Returns:
         (M, H, W); NaN where the encoder did not see the film.
     """
     height, width = shape
-    if resize == "squeeze":
-        return upsample(grids, height, width, how)
-    if resize == "pad":
-        side = max(height, width)
-        top, left = (side - height) // 2, (side - width) // 2
-        return upsample(grids, side, side, how)[:, top : top + height, left : left + width]
-    side = int(seen * min(height, width))
-    top, left = (height - side) // 2, (width - side) // 2
+    whole = {"squeeze": shape, "pad": (max(shape),) * 2}.get(resize, (min(shape),) * 2)
+    rows, columns = (int(seen * side) for side in whole)
+    grown = upsample(grids, rows, columns, how)
     found = np.full((len(grids), height, width), np.nan)
-    found[:, top : top + side, left : left + side] = upsample(grids, side, side, how)
+    (down, above), (across, beside) = _middles(height, rows), _middles(width, columns)
+    found[:, down, across] = grown[:, above, beside]
     return found
+
+
+def _middles(film: int, seen: int) -> tuple[slice, slice]:
+    """Where a film's side and what was seen of it overlap about their middle: on the film, on what was seen."""
+    if seen <= film:
+        start = (film - seen) // 2
+        return slice(start, start + seen), slice(0, seen)
+    start = (seen - film) // 2
+    return slice(0, film), slice(start, start + film)
 
 
 def boxes_on_input(boxes: Floats, shape: tuple[int, int], size: int, resize: Resize) -> Floats:
@@ -216,7 +221,7 @@ def boxes_on_input(boxes: Floats, shape: tuple[int, int], size: int, resize: Res
         (B, 4) whole numbers.
     """
     height, width = shape
-    down = across = size / (min if resize == "shortest" else max)(height, width)
+    down = across = size / (max if resize == "pad" else min)(height, width)
     left = top = 0.0
     if resize == "squeeze":
         down, across = size / height, size / width

@@ -217,14 +217,7 @@ def as_markdown() -> str:
     ]
     for name, pixels in PIXELS.items():
         one = pixels.record
-        cells = (
-            name,
-            f"{one.size}",
-            f"{one.channels}",
-            values_in_words(one),
-            colours_in_words(one),
-            way_in_words(one),
-            pixels.source,
-        )
+        seen = (values_in_words(one), colours_in_words(one), way_in_words(one))
+        cells = (name, f"{one.size}", f"{one.channels}", *seen, pixels.source)
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"

@@ -28,7 +28,7 @@ from hilum.config import override
 from hilum.errors import ConfigError
 from hilum.lookup import unknown_name
 from hilum.schema import IMAGE, Preprocessing
-from hilum.transforms.image import prepare_film
+from hilum.transforms.image import OwnRange, prepare_film
 from hilum.transforms.intensity import NaturalGrey, check_range, check_shares, regrade
 from hilum.transforms.views import FineTuneViews, as_image, crop_resize, draw_crop
 
@@ -128,7 +128,8 @@ def augmentation(name: str, preprocessing: Preprocessing, options: Mapping[str, 
             raise ConfigError("the augmentation 'none' has no options", where="augment_set", fix="Leave it out")
         return Plain(preprocessing)
     kind, given = _KINDS[name]
-    return override(kind(preprocessing.size, **given), options or {}, where="augment_set")
+    views: FilmViews = override(kind(preprocessing.size, **given), options or {}, where="augment_set")
+    return OwnRange(views) if preprocessing.rescale == "minmax-film" else views
 
 
 def framed(film: np.ndarray, side: int) -> np.ndarray:

@@ -7,6 +7,10 @@ through `prepare_film`, whose steps are those of the encoder's own pipeline (`re
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Concatenate, Final, Generic, ParamSpec
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -16,7 +20,9 @@ from hilum.schema import Preprocessing
 from hilum.transforms.framing import Fit, fit
 from hilum.transforms.resampling import resized
 
-_EMPTY = float("nan")  # the rim of a letterbox until its grey is known
+P = ParamSpec("P")
+
+_EMPTY: Final = float("nan")  # the rim of a letterbox until its grey is known
 
 
 def normalise(images: Tensor, preprocessing: Preprocessing) -> Tensor:
@@ -88,14 +94,35 @@ def stretched(film: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     Returns:
         (H, W) uint8 where `eight_bit`, else float32 in [0, 1].
     """
-    if preprocessing.rescale == "minmax-film":  # BioViL's arithmetic: float64, cut down to whole numbers
-        grey = film.astype(np.float64)
-        grey -= grey.min()
-        grey /= grey.max() or 1.0
-        return (grey * 255).astype(np.uint8) if preprocessing.eight_bit else grey.astype(np.float32)
+    if preprocessing.rescale == "minmax-film":
+        return to_own_range(film) if preprocessing.eight_bit else _unit_range(film).astype(np.float32)
     if preprocessing.eight_bit:
         return film if film.dtype == np.uint8 else np.rint(film.clip(0, 1) * 255).astype(np.uint8)
     return film.astype(np.float32) / 255 if film.dtype == np.uint8 else film.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class OwnRange(Generic[P]):
+    """Training views of films that the record stretches to their own range first (`rescale="minmax-film"`)."""
+
+    views: Callable[Concatenate[np.ndarray, P], dict[str, Tensor]]
+
+    def __call__(self, film: np.ndarray, *args: P.args, **kwargs: P.kwargs) -> dict[str, Tensor]:
+        """Views of the stretched film; everything else is handed on."""
+        return self.views(to_own_range(film), *args, **kwargs)
+
+
+def to_own_range(film: np.ndarray) -> np.ndarray:
+    """A film's darkest grey to 0 and its brightest to 255, as BioViL does it: (H, W) any type -> (H, W) uint8."""
+    return (_unit_range(film) * 255).astype(np.uint8)
+
+
+def _unit_range(film: np.ndarray) -> np.ndarray:
+    """(H, W) -> float64 in [0, 1]; a constant film gives 0."""
+    grey = film.astype(np.float64)
+    grey -= grey.min()
+    grey /= grey.max() or 1.0
+    return grey
 
 
 def resize(grey: np.ndarray, height: int, width: int, preprocessing: Preprocessing) -> np.ndarray:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -46,23 +47,24 @@ def by_area(grey: np.ndarray, height: int, width: int) -> np.ndarray:
     rows, columns = grey.shape
     if height > rows or width > columns:
         return _enlarged(grey, height, width)
-    across = _shares(columns, width) @ grey.T.astype(np.float32)
-    found = _shares(rows, height) @ np.ascontiguousarray(across.T)
-    if grey.dtype != np.uint8:
-        return np.asarray(found, dtype=np.float32)
-    if rows == 2 * height and columns == 2 * width:
-        return np.floor(found + 0.5).astype(np.uint8)  # OpenCV adds the four and shifts: halves go up
-    return np.rint(found).clip(0, 255).astype(np.uint8)
+    across: np.ndarray = _shares(columns, width) @ grey.T.astype(np.float32)
+    found: np.ndarray = _shares(rows, height) @ np.ascontiguousarray(across.T)
+    if grey.dtype == np.uint8:
+        halved = rows == 2 * height and columns == 2 * width
+        found = np.floor(found + 0.5) if halved else np.rint(found)  # of four pixels OpenCV takes the sum, plus 2, by 4
+    return found.astype(grey.dtype)
 
 
 def by_gauss(grey: np.ndarray, height: int, width: int, outside: float) -> np.ndarray:
     """scikit-image's `resize` with its defaults: (H, W) float32 -> (height, width) float32."""
     from skimage.transform import resize  # slow to import; one family of encoders needs it
 
-    found = resize(grey, (height, width), order=1, mode="constant", cval=outside, preserve_range=True)
-    return np.asarray(found, dtype=np.float32)
+    how = {"order": 1, "mode": "constant", "cval": outside, "preserve_range": True}
+    found: np.ndarray = resize(grey, (height, width), **how)  # type: ignore[no-untyped-call]
+    return found.astype(np.float32)
 
 
+@lru_cache(maxsize=64)  # films of one size are the rule
 def _shares(length: int, target: int) -> sp.csr_array:
     """(target, length): how much of each pixel lies in each of the cells that `length` is cut into; rows sum to 1."""
     scale = length / target
@@ -92,13 +94,19 @@ def _enlarged(grey: np.ndarray, height: int, width: int) -> np.ndarray:
     (left, right, across), (above, below, down) = _lines(grey.shape[1], width), _lines(grey.shape[0], height)
     if grey.dtype != np.uint8:
         lines = grey[:, left] * (1 - across) + grey[:, right] * across
-        return np.asarray(lines[above] * (1 - down)[:, None] + lines[below] * down[:, None], dtype=np.float32)
-    first, second = (np.rint(share * 2048).astype(np.int64) for share in (1 - across, across))
+        found: np.ndarray = lines[above] * (1 - down)[:, None] + lines[below] * down[:, None]
+        return found.astype(np.float32)
+    first, second = _in_2048ths(across)
     wide = grey.astype(np.int64)
     lines = (wide[:, left] * first + wide[:, right] * second) >> 4
-    first, second = (np.rint(share * 2048).astype(np.int64)[:, None] for share in (1 - down, down))
-    found = (((first * lines[above]) >> 16) + ((second * lines[below]) >> 16) + 2) >> 2
-    return found.astype(np.uint8)
+    first, second = (weights[:, None] for weights in _in_2048ths(down))
+    levels: np.ndarray = (((first * lines[above]) >> 16) + ((second * lines[below]) >> 16) + 2) >> 2
+    return levels.astype(np.uint8)
+
+
+def _in_2048ths(share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights of the first and the second pixel as whole numbers."""
+    return np.rint((1 - share) * 2048).astype(np.int64), np.rint(share * 2048).astype(np.int64)
 
 
 def _lines(length: int, target: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

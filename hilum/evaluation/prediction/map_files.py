@@ -18,9 +18,10 @@ from hilum.evaluation.prediction.maps import Way, film_maps, names_of
 from hilum.evaluation.prediction.new_films import NewFilms
 from hilum.evaluation.prediction.original import Placed
 from hilum.films import decode
-from hilum.heads.grounding import Resize, on_film
+from hilum.heads.grounding import on_film
 from hilum.metrics.grounding import min_max
 from hilum.results.pictures import overlay, png, thumbnail
+from hilum.schema import Preprocessing
 
 Floats = NDArray[np.float64]
 
@@ -63,11 +64,11 @@ def write_maps(
         Pictures of the first `shown` films.
     """
     names, kept = names_of(model, way, wanted), list[Shown]()
-    paths, resize = films.manifest.paths(), model.preprocessing.resize
+    paths, record = films.manifest.paths(), model.preprocessing
     (place / FOLDER).mkdir()
     for row, maps in enumerate(film_maps(model, films.manifest, way, wanted=wanted, runner=runner)):
         film, placed = decode(paths[row]), films.placed[row]
-        pictures = dict(zip(names, laid_over(film, maps, placed, resize), strict=True))
+        pictures = dict(zip(names, laid_over(film, maps, placed, record), strict=True))
         folder = place / FOLDER / films.names[row]
         folder.with_name(f"{films.names[row]}.npz").write_bytes(raw(maps, names, way, film.shape, placed))
         folder.mkdir()
@@ -79,7 +80,7 @@ def write_maps(
 
 
 def laid_over(
-    film: NDArray[np.uint8], maps: Floats, placed: Placed, resize: Resize, side: int = SIDE
+    film: NDArray[np.uint8], maps: Floats, placed: Placed, record: Preprocessing, side: int = SIDE
 ) -> list[Image.Image]:
     """Maps over the film as it came, red above the middle of each map's range.
 
@@ -87,7 +88,7 @@ def laid_over(
         film: (H, W) stored picture.
         maps: (M, S, S).
         placed: where the film lies in it.
-        resize: how the stored picture became the encoder's input.
+        record: how the stored picture became the encoder's input.
         side: longer side of the pictures, pixels.
 
     Returns:
@@ -96,7 +97,7 @@ def laid_over(
     shrink = min(1.0, side / max(film.shape))
     shape = (max(1, round(film.shape[0] * shrink)), max(1, round(film.shape[1] * shrink)))
     under = placed.crop(film, film.shape)
-    heats = on_film(maps, shape, resize)
+    heats = on_film(maps, shape, record.resize, seen=record.seen)
     over = (min_max(placed.crop(heat, film.shape)) for heat in heats)
     return [in_ratio(overlay(under, heat, NO_BOX, side), placed) for heat in over]
 

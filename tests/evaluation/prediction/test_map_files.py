@@ -14,6 +14,7 @@ from hilum.evaluation.prediction.map_files import laid_over, write_maps
 from hilum.evaluation.prediction.new_films import gather, read_films
 from hilum.evaluation.prediction.original import Placed
 from hilum.evaluation.prepared import Prepared
+from hilum.schema import Preprocessing
 
 RUNNER = Runner(device="cpu", quiet=True)
 
@@ -26,8 +27,7 @@ def test_the_hot_place_is_where_it_was_on_the_film(fit: str) -> None:
     maps = np.zeros((1, 8, 8))
     row, column = (6, 1) if fit != "pad" else (5, 1)  # a quarter from the left, low on the film
     maps[0, row, column] = 1.0
-    resize = "squeeze"
-    (picture,) = laid_over(film, maps, placed, resize, side=200)  # type: ignore[arg-type]
+    (picture,) = laid_over(film, maps, placed, Preprocessing(resize="squeeze"), side=200)
     assert picture.size == (200, 100)
     red = np.asarray(picture)[..., 0].astype(float)
     hot = np.unravel_index(red.argmax(), red.shape)
