@@ -1,0 +1,138 @@
+"""Names of the Hugging Face Hub to folders on this machine: the local cache first, the network only if it may.
+
+    resolve("microsoft/rad-dino")               # org/name
+    resolve("hf://microsoft/rad-dino@v1.0")     # the same, of a revision
+
+A path that exists is itself. What a cache already holds is never asked for again, so a machine without a network works
+once the files are there; HF_HUB_OFFLINE=1 forbids the network altogether. Only files that an encoder is built from are
+fetched, pickles only where there are no safetensors, and nothing is reported to anyone.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from hilum.errors import CheckpointError
+
+SCHEME: Final = "hf://"
+_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")  # org/name
+_BESIDE: Final = (
+    *("config.json", "open_clip_config.json", "preprocessor_config.json", "adapter_config.json"),
+    *("model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
+    *("vocab.txt", "vocab.json", "merges.txt"),
+)
+_SAFE: Final = ("*.safetensors",)
+_PICKLED: Final = ("pytorch_model.bin", "open_clip_pytorch_model.bin", "*.bin", "*.pth", "*.pt", "*.ckpt")
+_ASIDE: Final = ("*/*", "optimizer*", "training_args*", "scheduler*", "rng_state*")  # no weights of an encoder
+
+
+def is_name(name: str) -> bool:
+    """Whether a text has the form of a Hub name: hf://org/name[@revision], or org/name."""
+    return name.startswith(SCHEME) or _NAME.fullmatch(name) is not None
+
+
+def resolve(name: str) -> Path:
+    """The folder of a Hub name, or the path itself.
+
+    Args:
+        name: a path that exists, `org/name`, or `hf://org/name[@revision]`.
+
+    Returns:
+        A path on this machine.
+
+    Raises:
+        CheckpointError: nothing there and no such name; or not in the cache and not to be had, and why.
+    """
+    if not name.startswith(SCHEME) and (Path(name).exists() or not is_name(name)):
+        return Path(name)
+    repository, _, revision = name.removeprefix(SCHEME).partition("@")
+    if not _NAME.fullmatch(repository):
+        raise CheckpointError(
+            f"is no name of a repository: {repository!r}", where=name, fix="Write hf://org/name or hf://org/name@tag"
+        )
+    return _cached(repository, revision or None) or _fetched(repository, revision or None, name)
+
+
+def _cached(repository: str, revision: str | None) -> Path | None:
+    """The folder in the local cache, where it holds weights."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # before the first import
+    import huggingface_hub
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        found = huggingface_hub.snapshot_download(repository, revision=revision, local_files_only=True)
+    except LocalEntryNotFoundError as error:
+        found = getattr(error, "snapshot_path", None)  # a snapshot without every file of the repository will do
+    except (OSError, ValueError):
+        return None
+    return Path(found) if found is not None and _is_whole(Path(found)) else None
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a snapshot holds weights, and all parts of them."""
+    files = {file.name for file in folder.iterdir() if file.is_file()}
+    if (index := "model.safetensors.index.json") in files:
+        named = json.loads((folder / index).read_text(encoding="utf-8")).get("weight_map", {})
+        return bool(named) and {str(part) for part in named.values()} <= files
+    return bool(_matching(files, (*_SAFE, *_PICKLED)))
+
+
+def _fetched(repository: str, revision: str | None, name: str) -> Path:
+    """The folder, downloaded."""
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        raise CheckpointError(
+            f"no such file or folder, and {repository} is not in the Hugging Face cache",
+            where=name,
+            fix="HF_HUB_OFFLINE forbids to fetch it: unset that, or give a folder",
+        )
+    try:
+        files = _needed(huggingface_hub.HfApi().list_repo_files(repository, revision=revision), name)
+        return Path(huggingface_hub.snapshot_download(repository, revision=revision, allow_patterns=files))
+    except CheckpointError:
+        raise
+    except errors.GatedRepoError as error:
+        what, fix = f"{repository} is gated", "Accept its terms on the Hub, and log in with: hf auth login"
+        raise CheckpointError(what, where=name, fix=fix) from error
+    except errors.RevisionNotFoundError as error:
+        what = f"{repository} has no revision {revision}"
+        raise CheckpointError(what, where=name, fix="Leave it out for the newest") from error
+    except errors.RepositoryNotFoundError as error:
+        what = f"no such file or folder, and no repository {repository} that you may read"
+        raise CheckpointError(what, where=name, fix="Check the name; a private one needs: hf auth login") from error
+    except Exception as error:  # each HTTP library raises its own when there is no network; the user needs one sentence
+        what = f"no such file or folder, and {repository} can neither be found in the cache nor fetched"
+        why = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+        raise CheckpointError(f"{what} ({why})", where=name, fix="Check the network, or give a folder") from error
+
+
+def _needed(files: Iterable[str], name: str) -> list[str]:
+    """The files that an encoder is built from: what lies beside the weights, and the weights of the safest kind.
+
+    Raises:
+        CheckpointError: the repository holds no weights.
+    """
+    top = [file for file in files if not _matching([file], _ASIDE)]
+    for kind in (_SAFE, _PICKLED):
+        if weights := _usual(_matching(top, kind)):
+            return [*_matching(top, _BESIDE), *weights]
+    raise CheckpointError("holds no weights at its top", where=name, fix="Give the name of an encoder's repository")
+
+
+def _usual(weights: list[str]) -> list[str]:
+    """One set of weights of several: those by the usual name, in one file or in parts."""
+    usual = [file for file in weights if re.match(r"(open_clip_)?(pytorch_)?model(-\d+-of-\d+)?\.", file)]
+    return usual or weights
+
+
+def _matching(files: Iterable[str], patterns: Iterable[str]) -> list[str]:
+    kept = tuple(patterns)
+    return [file for file in files if any(fnmatch.fnmatchcase(file, pattern) for pattern in kept)]
