@@ -54,7 +54,9 @@ class Loading:
     """How a format is read back."""
 
     library: str = "hilum"  # `library_name` on the Hub
-    lines: str = 'import hilum\n\nencoder = hilum.load("{here}")\nfeatures = encoder.embed(encoder.transform(film)[None])'
+    lines: str = (
+        'import hilum\n\nencoder = hilum.load("{here}")\nfeatures = encoder.embed(encoder.transform(film)[None])'
+    )
     notes: tuple[str, ...] = ()  # what the format cannot say
 
 
@@ -118,7 +120,10 @@ def _network(description: Mapping[str, Any]) -> str:
     sizes = description["architecture"]
     family = {"resnet": "ResNet", "densenet": "DenseNet", "convnext": "ConvNeXt", "clip_resnet": "CLIP ResNet"}
     kind = family.get(sizes["family"], sizes["family"]) if "family" in sizes else "Vision Transformer"
-    words = [kind, *(f"{name.replace('_', ' ')} {sizes[name]}" for name in ("depth", "width", "heads") if name in sizes)]
+    words = [
+        kind,
+        *(f"{name.replace('_', ' ')} {sizes[name]}" for name in ("depth", "width", "heads") if name in sizes),
+    ]
     if "patch_size" in sizes:
         words.append(f"patches of {sizes['patch_size']} px")
     words += [f"{sizes['image_size']} px", f"{sizes['channels']} channel{'s' if sizes['channels'] != 1 else ''}"]

@@ -95,7 +95,11 @@ def _shapes(encoder: Encoder) -> tuple[Tensor, dict[int, Any], str]:
     rows, columns = Dim("rows", min=1, max=512), Dim("columns", min=1, max=512)
     # no side of the example equals another, or the export would take the two for one
     example = torch.zeros(2, sizes.channels, 5 * patch, 3 * patch)
-    return example, batch | {2: patch * rows, 3: patch * columns}, f"any batch; any height and width in steps of {patch} px"
+    return (
+        example,
+        batch | {2: patch * rows, 3: patch * columns},
+        f"any batch; any height and width in steps of {patch} px",
+    )
 
 
 def _metadata(encoder: Encoder) -> dict[str, str]:

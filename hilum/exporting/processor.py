@@ -26,7 +26,9 @@ def processor(record: Preprocessing) -> tuple[dict[str, Any] | None, tuple[str, 
         The file's content, or None where a step has no words there: no processor is better than one that is silently
         another; and one sentence for each step it lacks or does otherwise.
     """
-    lacking = [f"{name} = {getattr(record, name)!r}" for name, known in _HELD.items() if getattr(record, name) not in known]
+    lacking = [
+        f"{name} = {getattr(record, name)!r}" for name, known in _HELD.items() if getattr(record, name) not in known
+    ]
     if record.reduce == "resize" and record.resize_to is not None:
         lacking.append("reduce = 'resize'")
     if lacking:

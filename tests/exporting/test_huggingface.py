@@ -86,7 +86,9 @@ def test_where_the_rules_differ_the_card_says_so(tmp_path: Path) -> None:
     encoder = vit_encoder(layer_scale=0.1, position_resize="bicubic_offset")
     export_encoder(encoder, "huggingface", tmp_path / "out")
     card = (tmp_path / "out/README.md").read_text()
-    assert "transformers resizes the position table by its own rule (bicubic), not the encoder's (bicubic_offset)" in card
+    assert (
+        "transformers resizes the position table by its own rule (bicubic), not the encoder's (bicubic_offset)" in card
+    )
     model = AutoModel.from_pretrained(tmp_path / "out").eval()
     images = batch(1, 48, 48)
     with torch.no_grad():
@@ -97,7 +99,9 @@ def test_where_the_rules_differ_the_card_says_so(tmp_path: Path) -> None:
 RECORDS = {
     "squeezed": PIXELS,
     "shortest": Preprocessing(size=32, resize="shortest", eight_bit=True, interpolation="bilinear"),
-    "cropped": Preprocessing(size=32, resize="shortest", resize_to=38, eight_bit=True, mean=(0.53,) * 3, std=(0.26,) * 3),
+    "cropped": Preprocessing(
+        size=32, resize="shortest", resize_to=38, eight_bit=True, mean=(0.53,) * 3, std=(0.26,) * 3
+    ),
     "wide range": Preprocessing(size=32, eight_bit=True, mean=(0.5,) * 3, std=(1 / 2048,) * 3),
 }
 
