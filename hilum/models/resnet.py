@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -35,17 +36,24 @@ class ResNetConfig(ConvolutionalConfig):
     last_planes: int | None = None  # features inside the blocks of the last stage; None: doubled once more
     last_stride: int = 2  # of the last stage; 6 in torchxrayvision's autoencoder
     local_stage: int = 3  # whose map is local: 3 (GLoRIA, MGCA, MedIM) or 4 (BioViL)
+    paired: int | None = None  # features that cells are brought to, beside as many of an earlier film (BioViL-T)
 
     def __post_init__(self) -> None:
         """Refuse shapes that cannot be built."""
         sizes = (self.image_size, self.enlarged, self.channels, self.stem, self.planes, *self.blocks)
-        if min(1 if size is None else size for size in (*sizes, self.last_planes, self.last_stride)) < 1:
+        more = (self.last_planes, self.last_stride, self.paired)
+        if min(1 if size is None else size for size in (*sizes, *more)) < 1:
             raise ConfigError(f"image, enlarged, channels, stem, planes, blocks are {sizes}: no ResNet", where="ResNet")
         stages = len(self.blocks)
         if self.block not in EXPANSION or stages not in (3, 4) or self.local_stage not in (stages - 1, stages):
             what = f"block {self.block!r}, {stages} stages, local stage {self.local_stage}: no ResNet"
             rule = f"Blocks are {' or '.join(EXPANSION)}; of 3 or 4 stages the last one is local, or the one before"
             raise ConfigError(what, where="ResNet", fix=rule)
+
+    @property
+    def width(self) -> int:
+        """Features of the film's vector and of each cell beside it."""
+        return self.stage_widths[-1] if self.paired is None else 2 * self.paired
 
     @property
     def stage_planes(self) -> tuple[int, ...]:
@@ -137,9 +145,19 @@ class ResNet(Convolutional):
                 blocks.append(BLOCKS[config.block](before, config.stage_planes[stage], stride, sync=sync))
                 before = config.stage_widths[stage]
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
+        if config.paired is not None:
+            self.pair = nn.Conv2d(before, config.paired, 1, bias=False)
+            self.no_earlier = nn.Parameter(torch.zeros(1, config.paired, 1, 1))
         for part in self.modules():
             if isinstance(part, nn.Conv2d):
                 nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
+
+    def read_map(self, last: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean of the cells, and the cells; BioViL-T's second half stands for an earlier film that is not given."""
+        if self.config.paired is None:
+            return super().read_map(last)
+        cells = torch.cat([self.pair(last), self.no_earlier.expand(len(last), -1, *last.shape[-2:])], dim=1)
+        return super().read_map(cells)
 
     def forward_stages(self, images: Tensor) -> list[Tensor]:
         """Maps after the stages: (B, C, H, W) normalised -> stages x (B, stage width, rows, columns)."""
