@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from hilum.checkpoint import CONFIG, FILES, checkpoints, read_config, verify
+from hilum.encoder import load
 from hilum.errors import UserError
 from hilum.evaluation.feature_shards import INDEX
 from hilum.evaluation.feature_store import FeatureStore
 from hilum.evaluation.survival.endpoints import follow_up
 from hilum.manifest import Manifest
+from hilum.released.account import account
 from hilum.results.judgement import RESULTS
 from hilum.run_folder import RunFolder
 
 Fact = tuple[str, str]
+WEIGHTS = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")  # of files that others released
 
 
 def inspect(path: str | Path) -> list[Fact]:
@@ -29,6 +32,8 @@ def inspect(path: str | Path) -> list[Fact]:
     folder = Path(path)
     if not folder.exists():
         raise UserError("no such file or folder", where=folder, fix="Give a data, run, encoder or checkpoint folder")
+    if folder.suffix in WEIGHTS:
+        return list(_released(folder))
     if folder.is_file() or any((folder / name).is_file() for name in ("manifest.parquet", "manifest.csv")):
         return list(_data(Manifest.read(folder)))
     if (folder / INDEX).is_file():
@@ -39,11 +44,21 @@ def inspect(path: str | Path) -> list[Fact]:
         return list(_run(RunFolder(folder, resume=True)))
     if (folder / RESULTS).is_file():
         return list(_results(folder))
+    if any(file.suffix in WEIGHTS for file in folder.glob("*.*")):
+        return list(_released(folder))
     raise UserError(
         "is neither a data set nor a run, encoder, checkpoint, features or results of Hilum",
         where=folder,
         fix="Look one folder higher or lower",
     )
+
+
+def _released(path: Path) -> Iterator[Fact]:
+    facts = account(load(path))
+    yield "kind", "released encoder; hilum convert makes it one of ours"
+    yield from _flat({name: value for name, value in facts.items() if name != "notes"})
+    for note in facts["notes"]:
+        yield "note", note
 
 
 def _data(manifest: Manifest) -> Iterator[Fact]:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from hilum.benchmarking.public_encoders import LAYOUTS, PUBLIC, all_collections, find_public
+from hilum.benchmarking.public_encoders import ONE_AUTHOR, PUBLIC, all_collections, find_public
 from hilum.benchmarking.xray_collections import find_collection, title_of
 from hilum.encoder import Encoder
 from hilum.evaluation.features import weights_digest
@@ -90,8 +90,9 @@ def encoder_facts(spec: EncoderSpec, encoder: Encoder, told: Mapping[str, Any] |
     if public is None and encoder.origin.get("method") not in (None, "none"):
         found = _own(plain, spec, encoder.origin)
     else:
-        row = public or LAYOUTS.get(str(encoder.origin.get("layout"))) or find_public(spec.name)
-        row = row or find_public(Path(spec.path).name)
+        layout = encoder.origin.get("layout")
+        row = public or (str(layout) if layout in ONE_AUTHOR else find_public(spec.name))
+        row = row or find_public(Path(spec.path).name) or find_public(str(encoder.origin.get("file", "")))
         found = plain if row is None else _public(plain, row)
     if not told:
         return found

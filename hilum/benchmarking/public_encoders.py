@@ -176,8 +176,13 @@ PUBLIC: Final = {
     ),
 }  # fmt: skip
 
-# released files whose layout is one method's alone; others (MAE, DINOv2) have many authors
-LAYOUTS: Final = {"MRM": "mrm", "MaCo": "maco", "MGCA": "mgca", "CheXFound": "chexfound"}
+# layouts that are one method's alone; others (MAE, DINOv2, CLIP, Hugging Face) have many authors
+ONE_AUTHOR: Final = frozenset(
+    {
+        *("mrm", "maco", "mgca", "chexfound", "eva-x", "refers", "m3ae"),
+        *("chexzero", "biomedclip", "biovil", "biovil-t", "gloria", "medklip"),
+    }
+)
 
 
 def find_public(text: str) -> str | None:
