@@ -10,7 +10,9 @@ from typing import Any, Final
 from torch import Tensor
 
 from hilum.errors import CheckpointError
-from hilum.models.unpickle import read_pickle
+from hilum.models.file_kinds import SAFETENSORS, open_checkpoint
+from hilum.models.safetensors_file import read_safetensors
+from hilum.models.unpickle import PickledModule, read_pickle
 
 _PREFIXES: Final = ("module.", "encoder.", "backbone.")  # DataParallel, and wrappers around an encoder
 # where training files keep the weights; an average over the steps before the last step's, as it is what was judged
@@ -29,7 +31,8 @@ class Content:
         tensors: the state dict under the keys of the file. A file with one dictionary a network gives them as
             `student.<key>` and `teacher.<key>`.
         wrapper: the keys under which it lay, outermost first, joined by dots; "" where it lay bare.
-        extra: plain values beside the tensors (args, hyper_parameters, epoch), without any tensor.
+        extra: plain values beside the tensors (args, hyper_parameters, epoch), without any tensor; of a pickled
+            network its attributes, its class as "class".
     """
 
     tensors: dict[str, Tensor]
@@ -56,16 +59,8 @@ def read_content(path: str | Path) -> Content:
         CheckpointError: unreadable, or without tensors.
     """
     content: Any
-    if Path(path).suffix == ".safetensors":
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            content = load_file(path)
-        except (OSError, SafetensorError) as error:
-            raise CheckpointError(f"cannot be read as safetensors ({error})", where=path) from error
-    else:
-        content = read_pickle(path)
+    with open_checkpoint(path) as (_, kind):
+        content = read_safetensors(path) if kind is SAFETENSORS else read_pickle(path)
     if not isinstance(content, dict):
         raise CheckpointError("holds no dictionary of tensors", where=path)
     opened: list[str] = []
@@ -74,6 +69,8 @@ def read_content(path: str | Path) -> Content:
         opened.append(name)
         extra |= _plain({key: value for key, value in content.items() if key != name})
         content = content[name]
+    if isinstance(content, PickledModule):
+        extra |= {**_plain(content.plain), "class": content.kind}
     tensors = {key: value for key, value in content.items() if isinstance(value, Tensor)}
     for name, value in content.items():
         if _holds_tensors(value) and not name.startswith(_NO_NETWORK):
