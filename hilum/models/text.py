@@ -178,7 +178,7 @@ def read_bert(folder: str | Path, *, depth: int | None = None) -> tuple[TextConf
     Raises:
         CheckpointError: no such folder, unreadable, no BERT, or with fewer layers than asked for.
     """
-    folder = Path(folder)
+    folder, sizes = Path(folder), dict[str, Any]()
     try:
         sizes = json.loads((folder / "config.json").read_text())
         config = TextConfig(
@@ -192,8 +192,9 @@ def read_bert(folder: str | Path, *, depth: int | None = None) -> tuple[TextConf
             token_types=sizes.get("type_vocab_size", 2),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
+        kind = f" but one of model_type {sizes['model_type']}" if "model_type" in sizes else ""
         raise CheckpointError(
-            f"is not a BERT folder: config.json gives no sizes ({error})",
+            f"is not a BERT folder{kind}: config.json gives no sizes ({error})",
             where=folder,
             fix="Give a folder with config.json, model.safetensors and vocab.txt",
         ) from error

@@ -43,7 +43,8 @@ def initialise_from(method: Any, source: str) -> tuple[str, ...]:
             prefix=int(backbone.config.class_token),
             rule=encoder.model.config.position_resize,
         )
-    digest = ckpt.file_digest(encoder_folder(path) / ckpt.WEIGHTS)
+    weights_file = encoder_folder(path) / ckpt.WEIGHTS
+    digest = ckpt.file_digest(weights_file) if weights_file.is_file() else encoder.origin.get("sha256")
     note = f"start from the encoder {source}, sha256 {digest}: {len(weights)} tensors"
     if hasattr(method, "start_from_encoder"):
         return (note, *method.start_from_encoder(weights, where=path))

@@ -7,7 +7,7 @@ add one: a file with a `LAYOUT`, and a line here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,15 +15,14 @@ from hilum.checkpoint import file_digest
 from hilum.encoder import Encoder
 from hilum.errors import CheckpointError
 from hilum.lookup import lookup
-from hilum.models.backbone import build_backbone
+from hilum.models.backbone import build_backbone, local_width
 from hilum.models.fill import fill
-from hilum.models.resnet import ResNet
 from hilum.models.towers import Towers
 from hilum.released.asked import Asked
 from hilum.released.found import Found, Joint
-from hilum.released.kinds import what_it_is
+from hilum.models.pretrained.kinds import what_it_is
 from hilum.released.source import Source, open_source
-from hilum.transforms.text import WordPiece
+from hilum.transforms.text import Tokenizer, read_tokenizer
 
 
 @dataclass(frozen=True)
@@ -33,10 +32,18 @@ class Layout:
     title: str  # for people
     recognise: Callable[[Source], bool]  # by names and shapes of tensors, or by the configuration beside them
     read: Callable[[Source, Asked], Found]
+    fits: Callable[[Source], bool] | None = None  # whether it may be read so if the user says so; as `recognise`
 
 
 # in the order of asking
 LAYOUTS: Final = {
+    "biomedclip": "hilum.released.biomedclip:LAYOUT",
+    "chexzero": "hilum.released.clip:CHEXZERO",
+    "pubmedclip": "hilum.released.clip:PUBMEDCLIP",
+    "clip": "hilum.released.clip:LAYOUT",
+    "dinov3": "hilum.released.dinov3:LAYOUT",
+    "timm": "hilum.released.timm_vit:LAYOUT",
+    "huggingface": "hilum.released.huggingface:LAYOUT",
     "eva-x": "hilum.released.eva_x:LAYOUT",
     "maco": "hilum.released.maco:LAYOUT",
     "mrm": "hilum.released.mrm:LAYOUT",
@@ -77,14 +84,14 @@ def build(path: str | Path, asked: Asked, *, layout: str | None = None) -> Encod
     """
     source = open_source(path)
     chosen = _layout(layout) if layout is not None else None
-    if chosen is not None and not chosen.recognise(source):
+    if chosen is not None and not (chosen.fits or chosen.recognise)(source):
         raise CheckpointError(
             f"is not in the layout {layout}; {what_it_is(source.tensors, source.config)}",
             where=path,
             fix="Leave out the layout to have it found",
         )
     name = layout if layout is not None else layout_of(source)
-    found = _layout(name).read(source, asked)
+    found = _layout(name).read(source, replace(asked, layout=layout))
     model = build_backbone(found.architecture)
     fill(model, found.image, where=path)
     tokenizer_read = None if found.joint is None else _tokenizer(found.joint, source, asked)
@@ -106,16 +113,16 @@ def _layout(name: str) -> Layout:
     return layout
 
 
-def _tokenizer(joint: Joint, source: Source, asked: Asked) -> WordPiece | None:
+def _tokenizer(joint: Joint, source: Source, asked: Asked) -> Tokenizer | None:
     """What reads text for the towers: as given, as it came with the source, or none."""
     if asked.tokenizer is not None:
-        return WordPiece.read(asked.tokenizer)
+        return read_tokenizer(asked.tokenizer)
     if joint.tokenizer is not None:
         return joint.tokenizer
-    return None if source.tokenizer is None else WordPiece.read(source.tokenizer)
+    return None if source.tokenizer is None else read_tokenizer(source.tokenizer)
 
 
-def _towers(joint: Joint, model: Any, tokenizer: WordPiece, path: str | Path) -> Towers:
+def _towers(joint: Joint, model: Any, tokenizer: Tokenizer, path: str | Path) -> Towers:
     """The towers, behind the tokenizer that they were trained with."""
     if len(tokenizer) != joint.vocabulary:
         raise CheckpointError(
@@ -124,7 +131,7 @@ def _towers(joint: Joint, model: Any, tokenizer: WordPiece, path: str | Path) ->
             fix="Give the tokenizer the file was trained with",
         )
     sizes = model.config
-    local = sizes.local_width if isinstance(model, ResNet) else None
+    local = local_width(sizes)
     towers = Towers(
         joint.config, sizes.width, sizes.patches, joint.vocabulary, pad_id=tokenizer.pad_id, local_width=local
     )

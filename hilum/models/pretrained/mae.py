@@ -22,6 +22,7 @@ from torch import Tensor
 from hilum.errors import CheckpointError
 from hilum.models.fill import fill
 from hilum.models.positions import resize_table, sincos_table
+from hilum.models.pretrained.kinds import what_it_is
 from hilum.models.pretrained.tensors import read_tensors, stripped
 from hilum.models.vit import VisionTransformer, ViTConfig
 
@@ -110,14 +111,15 @@ def sort_mae(tensors: Mapping[str, Tensor], *, heads: int | None, where: str | P
                 break
         else:
             dropped.append((original, "no part of an encoder, decoder or head of MAE"))
+    absent = [key for key in ("patch_embed.proj.weight", "pos_embed") if key not in backbone]
+    if absent:
+        reason = f"{what_it_is(tensors)}, and no file in MAE's names: it has no {absent[0]}"
+        raise CheckpointError(reason, where=where, fix="Give the file of a Vision Transformer, or convert it first")
     return Pretrained(_config_of(backbone, heads, where), backbone, decoder, head, tuple(dropped))
 
 
 def _config_of(weights: Mapping[str, Tensor], heads: int | None, path: str | Path) -> ViTConfig:
     """The architecture that the tensors spell out."""
-    for key in ("patch_embed.proj.weight", "pos_embed"):
-        if key not in weights:
-            raise CheckpointError(f"is not an MAE file: it has no {key}", where=path)
     if weights["patch_embed.proj.weight"].ndim != 4 or weights["pos_embed"].ndim != 3:
         raise CheckpointError("is not an MAE file: patch_embed or pos_embed has another shape", where=path)
     width, channels, patch_size, _ = weights["patch_embed.proj.weight"].shape

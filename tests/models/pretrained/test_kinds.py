@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hilum.models.resnet import ResNet, ResNetConfig
-from hilum.released.kinds import what_it_is
+from hilum.models.pretrained.kinds import what_it_is
 
 
 def named(*names: str, shape: tuple[int, ...] = (2, 2)) -> dict[str, Tensor]:
