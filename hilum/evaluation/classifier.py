@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from hilum.checkpoint import CONFIG, WEIGHTS, load_checkpoint, read_config, save_checkpoint
 from hilum.config import override, to_json
-from hilum.encoder import Pool, pool_tokens
+from hilum.encoder import Pool
 from hilum.errors import CheckpointError, ConfigError
 from hilum.evaluation.card import classifier_card
 from hilum.heads import HEADS
@@ -36,6 +36,7 @@ from hilum.models.backbone import (
     build_backbone,
 )
 from hilum.models.fill import fill
+from hilum.models.pooling import pool_tokens
 from hilum.schema import Preprocessing
 
 Mode = Literal["frozen", "finetune"]
@@ -107,7 +108,7 @@ class Classifier(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """What a head on pooled features sees: (B, D), or (B, 2D) for "cls+mean"."""
-        pooled = pool_tokens(self.backbone.forward_features(images), self.backbone.num_prefix_tokens, self.pool)
+        pooled = pool_tokens(self.backbone, self.backbone.forward_features(images), self.pool)
         return pooled if self.fc_norm is None else self.fc_norm(pooled)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -44,6 +44,7 @@ from hilum.lookup import unknown_name
 from hilum.manifest import Manifest
 from hilum.manifest.where import select_where
 from hilum.models.backbone import Backbone, cells_at
+from hilum.models.pooling import pool_patches
 from hilum.run_folder import write_atomic
 from hilum.schema import Split
 from hilum.signals import SigTerm
@@ -258,7 +259,7 @@ def tokens_to_keep(backbone: Backbone, blocks: int, kinds: Sequence[Kind]) -> Ca
         patches = taps.patches.reshape(batch, count, blocks, -1).transpose(1, 2)  # (B, blocks, P, D)
         parts = {
             "cls": taps.cls.reshape(batch, blocks, 1, -1),
-            "mean": patches.float().mean(dim=2, keepdim=True),
+            "mean": pool_patches(backbone, patches.float())[:, :, None],
             "patch": patches,
         }
         return torch.cat([parts[kind].float() for kind in KINDS if kind in kinds], dim=2)

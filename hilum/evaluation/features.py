@@ -20,11 +20,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hilum.encoder import Encoder, Pool, pool_tokens
+from hilum.encoder import Encoder, Pool
 from hilum.evaluation.classifier import feature_width
 from hilum.films import FilmStore
 from hilum.loader import ManifestDataset, batches_of, make_loader
 from hilum.manifest import Manifest
+from hilum.models.backbone import Backbone
+from hilum.models.pooling import pool_tokens
 from hilum.progress import ProgressBar
 from hilum.schema import IMAGE, Preprocessing
 from hilum.transforms.image import prepare_film
@@ -141,11 +143,11 @@ def extract_features(
     return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
 
 
-def pooled(backbone: nn.Module, pool: Pool) -> Callable[[Tensor], Tensor]:
+def pooled(backbone: Backbone, pool: Pool) -> Callable[[Tensor], Tensor]:
     """A function from images to pooled tokens of a backbone that is not (yet) an `Encoder`."""
 
     def embed(images: Tensor) -> Tensor:
-        return pool_tokens(backbone.forward_features(images), backbone.num_prefix_tokens, pool)  # type: ignore[operator, arg-type]
+        return pool_tokens(backbone, backbone.forward_features(images), pool)
 
     return embed
 

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
 from hilum.models.blocks import Attention, Block, LayerScale, drop_path
+from hilum.models.rotary import rotation
 from tests.oracles.mae import block as oracle_block
+
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"mlp": "swiglu", "layer_scale": 0.5, "qkv_bias": False},
+    {"key_bias": False, "attention_norm": True, "mlp": "swiglu_split", "mlp_norm": True},
+    {"mlp": "quick_gelu", "qkv_bias": False, "key_bias": False},
+]
 
 
 def _randomised(module: torch.nn.Module) -> torch.nn.Module:
@@ -35,10 +45,54 @@ def test_value_and_gradients_equal_the_loops(width: int, heads: int) -> None:
 
 
 @pytest.mark.parametrize("start", [1, 3, 6])
-def test_the_tail_alone_equals_the_tail_of_the_whole(start: int) -> None:
-    block = _randomised(Block(12, 3, mlp="swiglu", layer_scale=0.5, qkv_bias=False).double())
+@pytest.mark.parametrize("options", OPTIONS)
+def test_the_tail_alone_equals_the_tail_of_the_whole(options: dict[str, Any], start: int) -> None:
+    block = _randomised(Block(12, 3, **options).double())
     x = torch.randn(2, 7, 12, dtype=torch.float64)
-    torch.testing.assert_close(block(x, start), block(x)[:, start:])
+    for turn in (None, rotation("eva", 4, (2, 3), prefix=1), rotation("dinov3", 4, (1, 4), prefix=3)):
+        torch.testing.assert_close(block(x, start, turn), block(x, 0, turn)[:, start:])
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("options", OPTIONS)
+def test_every_way_to_the_weights_gives_the_same(options: dict[str, Any], turned: bool) -> None:
+    attention = _randomised(Block(12, 3, **options).double()).attn
+    turn = rotation("dinov3", 4, (2, 3), prefix=1) if turned else None
+    x = torch.randn(2, 7, 12, dtype=torch.float64)
+    out, weights = attention.forward_with_weights(x, turn)
+    torch.testing.assert_close(out, attention(x, 0, turn))
+    torch.testing.assert_close(weights, attention.weights(x, turn))
+    torch.testing.assert_close(weights[:, :, 0], attention.first_weights(x, turn))
+
+
+def test_biases_apart_are_one_bias_with_zeros_for_the_keys() -> None:
+    apart, whole = Attention(12, 3, True, key_bias=False), Attention(12, 3, True)
+    assert {name for name, _ in apart.named_parameters()} == {
+        "qkv.weight",
+        "q_bias",
+        "v_bias",
+        "proj.weight",
+        "proj.bias",
+    }
+    _randomised(apart)
+    state = apart.state_dict()
+    bias = torch.cat([state.pop("q_bias"), torch.zeros(12), state.pop("v_bias")])
+    whole.load_state_dict({**state, "qkv.bias": bias})
+    x = torch.randn(2, 5, 12)
+    for start in (0, 2):
+        assert torch.equal(apart(x, start), whole(x, start))
+
+
+def test_a_norm_inside_stands_before_the_last_layer() -> None:
+    plain, normed = Attention(12, 3, True), _randomised(Attention(12, 3, True, norm_eps=1e-5))
+    plain.load_state_dict({key: value for key, value in normed.state_dict().items() if not key.startswith("norm.")})
+    mixed: list[torch.Tensor] = []
+    hook = plain.proj.register_forward_pre_hook(lambda part, given: mixed.append(given[0]))
+    x = torch.randn(2, 5, 12)
+    plain(x)
+    hook.remove()
+    inside = torch.nn.functional.layer_norm(mixed[0], (12,), normed.norm.weight, normed.norm.bias, 1e-5)
+    torch.testing.assert_close(normed(x), plain.proj(inside))
 
 
 def test_attention_weights_are_what_attention_uses() -> None:

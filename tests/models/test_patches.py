@@ -42,6 +42,23 @@ def test_embedding_is_the_strided_convolution() -> None:
     torch.testing.assert_close(embed(images, torch.tensor([[4], [2]])), wanted[[0, 1], [4, 2]][:, None])
 
 
+@pytest.mark.parametrize("stride", [1, 2, 3, 4])
+def test_overlapping_patches_are_the_convolution_with_that_stride(stride: int) -> None:
+    embed = PatchEmbed(4, 3, 10, stride=stride, bias=False).double()
+    images = torch.randn(2, 3, 4 + 2 * stride, 4 + 3 * stride, dtype=torch.float64)
+    wanted = F.conv2d(images, embed.proj.weight, None, stride=stride).flatten(2).transpose(1, 2)
+    assert wanted.shape[1] == 12
+    torch.testing.assert_close(embed(images), wanted)
+    torch.testing.assert_close(embed(images, torch.tensor([[4], [11]])), wanted[[0, 1], [4, 11]][:, None])
+
+
+def test_overlapping_patches_that_do_not_reach_the_edge_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"8 x 9 pixels .* patches of 4.*4 \+ a multiple of 2"):
+        patchify(torch.zeros(1, 1, 8, 9), 4, stride=2)
+    with pytest.raises(ConfigError, match="2 x 8 pixels"):
+        patchify(torch.zeros(1, 1, 2, 8), 4, stride=2)
+
+
 def test_a_side_that_does_not_divide_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"8 x 10 pixels .* patches of 4.*multiples of 4"):
         patchify(torch.zeros(1, 1, 8, 10), 4)

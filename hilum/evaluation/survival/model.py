@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hilum.checkpoint import CONFIG, WEIGHTS, load_checkpoint, read_config, save_checkpoint
 from hilum.config import override, to_json
-from hilum.encoder import Pool, pool_tokens
+from hilum.encoder import Pool
 from hilum.errors import CheckpointError, ConfigError
 from hilum.evaluation.classifier import feature_width
 from hilum.evaluation.survival.card import risk_card
@@ -27,6 +27,7 @@ from hilum.heads.taps import Taps, taps_of
 from hilum.lookup import lookup
 from hilum.models.backbone import Architecture, Backbone, architecture_from_json, architecture_to_json, build_backbone
 from hilum.models.fill import fill
+from hilum.models.pooling import pool_tokens
 from hilum.schema import Preprocessing
 
 KIND = "survival"  # of config.json
@@ -93,7 +94,7 @@ class RiskModel(nn.Module):
         if self.head.reads == "taps":
             config: Any = self.head.config
             return taps_of(self.backbone, images, config.blocks, config.parts)
-        return pool_tokens(self.backbone.forward_features(images), self.backbone.num_prefix_tokens, self.pool)
+        return pool_tokens(self.backbone, self.backbone.forward_features(images), self.pool)
 
     def forward(self, images: Tensor, covariates: Tensor | None = None) -> Tensor:
         """Logits (B, outputs); covariates (B, C) as `Covariates.encode` gives them."""
