@@ -10,13 +10,24 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Final, Literal
 
 import torch
 from torch import nn
 
 from hilum.config import TrainSettings
 from hilum.methods.method import Optimisation
+from hilum.models.convolution import ConvolutionalConfig
+
+# convolutional encoders: torchvision's and OpenAI's names count stages from 1, ConvNeXt's from 0
+_STAGE: Final = re.compile(r"backbone\.(?:(?:layer|features\.(?:denseblock|transition))(\d)|stages\.(\d))\.")
+_STEM: Final = re.compile(r"backbone\.(?:features\.)?(?:conv[0-3]|bn[1-3]|norm0|stem)\.")
+
+
+def layers_of(backbone: Any) -> int:
+    """How many layers decay tells apart between embedding and head: blocks, or stages of a convolutional encoder."""
+    sizes = backbone.config
+    return len(sizes.blocks) if isinstance(sizes, ConvolutionalConfig) else int(sizes.depth)
 
 
 def learning_rate(
@@ -70,7 +81,8 @@ def parameter_groups(
 
     No weight decay for 1-d tensors, biases, and parameters whose last name is in `asked.no_decay`. With `layer_decay` d
     and `depth` n blocks, the embedding is layer 0, block i is layer i + 1, and all else (norms, heads) is layer n + 1;
-    the multiplier of layer l is d ** (n + 1 - l), times that of every entry of `asked.lr_scales` in the name.
+    the multiplier of layer l is d ** (n + 1 - l), times that of every entry of `asked.lr_scales` in the name. Of a
+    convolutional encoder the stages are the layers, and its stem the embedding.
     """
     asked = asked or Optimisation()
     groups: dict[tuple[float, float, float], list[str]] = {}
@@ -89,7 +101,11 @@ def parameter_groups(
 
 
 def layer_of(name: str, depth: int) -> int:
-    """The layer of a ViT parameter for layer-wise decay: 0 embedding, 1..depth blocks, depth + 1 the rest."""
+    """The layer of a parameter for layer-wise decay: 0 embedding, 1..depth blocks or stages, depth + 1 the rest."""
+    if stage := _STAGE.search(name):
+        return int(stage[1]) if stage[1] is not None else int(stage[2]) + 1
+    if _STEM.search(name):
+        return 0
     block = re.search(r"(?:^|\.)blocks\.(\d+)\.", name)
     if block and "decoder" not in name:
         return int(block.group(1)) + 1

@@ -16,6 +16,7 @@ from hilum.evaluation.classify_options import Options, check_options
 from hilum.evaluation.feature_store import FeatureStore
 from hilum.evaluation.features import weights_digest
 from hilum.evaluation.films import LabelledFilms, labelled_films
+from hilum.evaluation.finetune import takes_fresh_norm
 from hilum.evaluation.frozen_inputs import Reading, head_options, stored_inputs
 from hilum.evaluation.origin import origin_of
 from hilum.heads.choose import check_choosable
@@ -94,7 +95,7 @@ def make_plan(options: Options) -> Plan:
         threshold_rule=options.threshold,
         counts=train.counts(),
         derived=[rule] if rule else [],
-        fc_norm=options.mode == "finetune" and options.pool == "mean",
+        fc_norm=options.mode == "finetune" and options.pool == "mean" and takes_fresh_norm(sizes),
         policy=policy.to_json(),
         origin=origin_of(options, train.manifest, digest, "fraction", "fraction_unit", "shots", "loss", "augment"),
     )

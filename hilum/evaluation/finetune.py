@@ -8,6 +8,10 @@ Departures, unless a protocol asks otherwise (`protocols.py`): the augmentation 
 (crop, small turn, exposure) instead of RandAugment and random erasing; the head starts at the best frozen probe
 (`start="probe"`) unless the fresh one of MAE is asked for; mixup is off; with `pool="cls"` the final norm stays and
 there is no fresh one, as in MAE.
+
+Convolutional encoders learn by the same recipe with their own pooling and no fresh norm: the learning rate decays by
+stage, batch normalisation goes by the statistics of the batch and moves the stored ones, and of the families ConvNeXt
+alone drops paths.
 """
 
 from __future__ import annotations
@@ -155,6 +159,11 @@ def fine_tune_method(encoder: Encoder, record: Record, config: Config, *, seed: 
         weights = {name: value for name, value in weights.items() if not name.startswith("norm.")}
     classifier.backbone.load_state_dict(weights)
     return FineTune(classifier, encoder.preprocessing, config)
+
+
+def takes_fresh_norm(sizes: Architecture) -> bool:
+    """Whether MAE's recipe puts a LayerNorm behind the mean: not where the encoder has its own, nor on convolutions."""
+    return not isinstance(sizes, ConvolutionalConfig) and not sizes.pool_norm
 
 
 def _architecture(encoder: Encoder, record: Record, config: Config) -> tuple[Architecture, bool]:

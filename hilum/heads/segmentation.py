@@ -3,7 +3,8 @@
 UPerNet: https://arxiv.org/abs/1807.10221, the head of `transformers`, with a fully convolutional auxiliary head on the
 third level. On a Vision Transformer the tokens after blocks 3, 5, 7 and 11 of 12 (counted from 0; the same shares of
 other depths), without the final norm, are brought to 4, 2, 1 and 1/2 times their size, as BEiT and MRM
-(https://arxiv.org/abs/2301.13155) do; the four stages of a convolutional encoder have these sizes already (of three, the last map is halved once more).
+(https://arxiv.org/abs/2301.13155) do; the four stages of a convolutional encoder have these sizes already (of three,
+the last map is halved once more).
 MedIM (its released SIIM harness): the patch tokens after the final norm, a Linear layer, the decoder that restored
 films in pretraining, and a fresh convolution.
 

@@ -168,7 +168,3 @@ class ConvNext(Convolutional):
         """The norm of the mean, and the norm of each cell."""
         cells = self.norm(last.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         return self.norm(last.mean((2, 3))), cells
-
-    def pooled_mean(self, tokens: Tensor) -> Tensor:
-        """The mean of the cells behind the norm, as the authors pool: the vector that stands first."""
-        return tokens[:, 0]

@@ -1,8 +1,9 @@
 """What all convolutional encoders share: the Vision Transformer's face, so that no head asks which of the two it holds.
 
-A convolutional encoder halves its map from stage to stage, of which there are four (three in MedKLIP). The cells of its last map count as patch tokens, and the vector
-its authors read from that map (mean, mean and norm, attention) stands where a class token does. One more map is local:
-that which its reports were aligned with (stage 3 in GLoRIA and MGCA, the last one in BioViL and CLIP).
+A convolutional encoder halves its map from stage to stage, of which there are four (three in MedKLIP). The cells of its
+last map count as patch tokens, and the vector its authors read from that map (mean, mean and norm, attention) stands
+where a class token does. One map is local: that which its reports were aligned with, stage 3 in GLoRIA and MGCA, the
+last one in BioViL and CLIP.
 
 In evaluation mode batch normalisation uses the statistics of pretraining; frozen heads always read it so. In training
 mode (fine-tuning, segmentation, detection) it uses those of the batch and moves the stored ones along.

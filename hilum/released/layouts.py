@@ -51,6 +51,10 @@ LAYOUTS: Final = {
     "dinov2": "hilum.released.dinov2:LAYOUT",
     "chexfound": "hilum.released.chexfound:LAYOUT",
     "mae": "hilum.released.mae:LAYOUT",
+    "torchxrayvision": "hilum.released.torchxrayvision_layout:LAYOUT",
+    "convnext": "hilum.released.convnext:LAYOUT",
+    "densenet": "hilum.released.densenet:LAYOUT",
+    "resnet": "hilum.released.resnet:LAYOUT",
 }
 
 

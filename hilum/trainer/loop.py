@@ -28,7 +28,7 @@ from hilum.films import FilmStore
 from hilum.loader import FilmOrder, ManifestDataset, MicroBatches, Placing, Truth, batches_of, make_loader
 from hilum.methods.clock import StageClock
 from hilum.models.ema import Ema
-from hilum.optim import cosine, learning_rate, make_optimizer, parameter_groups, set_schedule
+from hilum.optim import cosine, layers_of, learning_rate, make_optimizer, parameter_groups, set_schedule
 from hilum.reports import Reports
 from hilum.run_folder import LOG, RunFolder
 from hilum.signals import SigTerm
@@ -147,7 +147,7 @@ def _set_up(method: Any, settings: TrainSettings, run: RunFolder, describe: Mapp
         method.named_parameters(),
         weight_decay=settings.weight_decay,
         layer_decay=settings.layer_decay,
-        depth=method.backbone.config.depth,
+        depth=layers_of(method.backbone),
         asked=getattr(method, "optimisation", None),
     )
     optimizer = make_optimizer(method, groups, settings)
