@@ -18,6 +18,7 @@ class Asked:
     patch_stride: int | None = None  # pixels between patches, where they overlap; the patch's side
     tokenizer: Path | None = None  # a tokenizer.json, vocab.txt, list of merges, or a folder with one
     text: Path | None = None  # a folder with the text encoder, where it is not in the file
+    layout: str | None = None  # the layout that the user named, where the tensors fit several
 
     def heads_for(self, width: int, *, where: str | Path, text: bool = False) -> int:
         """Heads that divide a width: the number given, else one for 64 features.
