@@ -63,6 +63,7 @@ def recognise(source: Source) -> bool:
     patch = source.tensors[prefix + _ANCHOR]
     return (
         all(biases)
+        and f"{prefix}pos_embed" in source.tensors  # DINOv3 in timm's names has the same biases and no table
         and f"{block}attn.k_proj.bias" not in source.tensors
         and any(name in source.tensors for name in gates)
         and patch.ndim == 4

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import torch
@@ -23,7 +22,6 @@ from hilum.errors import CheckpointError
 from hilum.models.mlp import swiglu_ratio
 from hilum.models.positions import sincos_table
 from hilum.models.vit import ViTConfig
-from hilum.optional import require
 from hilum.released.asked import Asked
 from hilum.released.found import Found
 from hilum.released.layouts import Layout
@@ -34,7 +32,6 @@ from hilum.released.source import Source
 from hilum.released.vit_sizes import Told, fitting, fold_positions, heads_note, is_square, vit_config
 from hilum.schema import Preprocessing
 
-DOOR: Final = "timm:"  # before the name of an architecture of timm
 _ANCHOR: Final = "patch_embed.proj.weight"
 _REFUSED: Final = (  # part of an architecture's name -> why its weights would give other features here
     (r"_rpn_|eva02_enormous", "it normalises after each branch"),
@@ -72,12 +69,18 @@ _ASIDE: Final = (  # pattern after the prefix -> why it is left behind
 def recognise(source: Source) -> bool:
     """Whether the tensors are a Vision Transformer's in timm's names, and no other layout's in the same ones."""
     prefix = prefix_before(source.tensors, _ANCHOR)
-    if prefix is None or f"{prefix}blocks.0.norm1.weight" not in source.tensors:
+    if prefix is None or not fits(source):
         return False
     if "architecture" in source.config:
         return True
     names = {key.removeprefix(prefix): value for key, value in source.tensors.items() if key.startswith(prefix)}
     return not source.config and not (_is_mae(names) or _is_dinov2(names) or _is_eva_x(names))
+
+
+def fits(source: Source) -> bool:
+    """Whether the names are timm's: MAE's files have the same, and may be read so where the user says so."""
+    prefix = prefix_before(source.tensors, _ANCHOR)
+    return prefix is not None and f"{prefix}blocks.0.norm1.weight" in source.tensors
 
 
 def read(source: Source, asked: Asked) -> Found:
@@ -92,6 +95,7 @@ def read(source: Source, asked: Asked) -> Found:
             raise CheckpointError(f"is a {architecture} of timm, which Hilum does not build: {why}", where=source.path)
     prefix = prefix_before(source.tensors, _ANCHOR) or ""
     weights, dropped = _weights(source, prefix)
+    _refuse_others(weights, source)
     told = _told(source, weights, architecture)
     sizes = vit_config(weights, told, asked, where=source.path)
     pixels, guessed = _pixels(source, sizes)
@@ -99,48 +103,15 @@ def read(source: Source, asked: Asked) -> Found:
     return Found(sizes, weights, pixels, dropped, pooled, (*heads_note(told, asked, sizes), *guessed, *why))
 
 
-def create(name: str) -> Source:
-    """An architecture of timm with its pretrained weights, as a source: what `hilum.load("timm:NAME")` opens.
-
-    Args:
-        name: `timm:` and a name that timm knows, with or without a tag ("timm:vit_small_patch16_224.augreg_in1k").
-
-    Raises:
-        MissingDependencyError: timm is not installed.
-        CheckpointError: timm has no such architecture or no weights for it, or they can neither be found nor fetched.
-    """
-    timm = require("timm", extra="timm")
-    plain = name.removeprefix(DOOR)
-    if plain.split(".")[0] not in timm.list_models():
-        near = timm.list_models(f"*{plain.split('.')[0]}*")[:3]
-        raise CheckpointError(
-            f"timm {timm.__version__} has no architecture of this name",
-            where=name,
-            fix=f"Known are {', '.join(near)}" if near else "List them with timm.list_models()",
-        )
-    try:
-        model = timm.create_model(plain, pretrained=True)
-    except Exception as error:  # timm and the network behind it raise what they like; the user needs one sentence
-        raise CheckpointError(
-            f"has no pretrained weights that can be had ({type(error).__name__}: {str(error).splitlines()[0][:200]})",
-            where=name,
-            fix="Fetch them once with a network, or give a file of weights",
-        ) from error
-    return source_of(model, name)
-
-
-def source_of(model: Any, name: str) -> Source:
-    """A model of timm as a source: its state dict, and what its configuration tells."""
-    settings = dict(model.pretrained_cfg)
-    blocks = getattr(model, "blocks", None)
-    heads = getattr(getattr(blocks[0], "attn", None), "num_heads", None) if blocks is not None and len(blocks) else None
-    config = {
-        "architecture": settings.get("architecture", name.removeprefix(DOOR)),
-        "global_pool": getattr(model, "global_pool", ""),
-        "pretrained_cfg": settings,
-        "model_args": {"num_heads": heads} if isinstance(heads, int) else {},
-    }
-    return Source(Path(name), {key: value.detach() for key, value in model.state_dict().items()}, config)
+def _refuse_others(weights: Mapping[str, Tensor], source: Source) -> None:
+    """Refuse what has our names but another formula, as far as absent tensors tell it."""
+    named = {"cls_token", "reg_token", "blocks.0.ls1.gamma"} <= {*weights}
+    if "pos_embed" not in weights and not named:
+        what = "has no position table, and not the class token, registers and layer scale of DINOv3, which needs none"
+        raise CheckpointError(what, where=source.path, fix="Its positions may be relative: Hilum builds none of these")
+    if "blocks.0.norm1.bias" not in weights:
+        what = "has norms without a bias (RMS norms), which Hilum does not build"
+        raise CheckpointError(what, where=source.path, fix="Give an encoder with LayerNorm")
 
 
 def _is_mae(names: Mapping[str, Tensor]) -> bool:
@@ -324,4 +295,4 @@ def _pool(source: Source, weights: Mapping[str, Tensor], prefix: str) -> tuple[P
     return "cls", note
 
 
-LAYOUT = Layout("timm ViT", recognise, read)
+LAYOUT = Layout("timm ViT", recognise, read, fits)
