@@ -18,8 +18,8 @@ from hilum.errors import ConfigError
 from hilum.models.batch_norm import BatchNorm
 from hilum.models.convolution import Convolutional, ConvolutionalConfig, halved
 
-BlockKind = Literal["bottleneck", "basic"]
-EXPANSION: Final[dict[BlockKind, int]] = {"bottleneck": 4, "basic": 1}  # features out of a block / features inside
+BlockKind = Literal["bottleneck", "basic", "rectified"]
+EXPANSION: Final[dict[BlockKind, int]] = {"bottleneck": 4, "basic": 1, "rectified": 4}  # features out / inside
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class ResNetConfig(ConvolutionalConfig):
     stem: int = 64  # features after the first convolution
     planes: int = 64  # features inside the blocks of the first stage; doubled from stage to stage
     blocks: tuple[int, ...] = (3, 4, 6, 3)  # a stage; this is ResNet-50; MedKLIP stops after three
-    block: BlockKind = "bottleneck"  # "basic" in ResNet-18 and 34
+    block: BlockKind = "bottleneck"  # "basic" in ResNet-18 and 34, "rectified" in torchxrayvision's autoencoder
     last_planes: int | None = None  # features inside the blocks of the last stage; None: doubled once more
     last_stride: int = 2  # of the last stage; 6 in torchxrayvision's autoencoder
     local_stage: int = 3  # whose map is local: 3 (GLoRIA, MGCA, MedIM) or 4 (BioViL)
@@ -75,6 +75,8 @@ class ResNetConfig(ConvolutionalConfig):
 class Bottleneck(nn.Module):
     """1 x 1, 3 x 3, 1 x 1 convolutions around a shortcut; keys conv1..3, bn1..3, downsample.0, downsample.1."""
 
+    rectified = False  # whether a ReLU comes before the shortcut is added, too
+
     def __init__(self, before: int, inside: int, stride: int, *, sync: bool) -> None:
         super().__init__()
         after = inside * EXPANSION["bottleneck"]
@@ -91,7 +93,14 @@ class Bottleneck(nn.Module):
         shortcut = x if self.downsample is None else self.downsample(x)
         x = F.relu(self.bn1(self.conv1(x)))
         x = F.relu(self.bn2(self.conv2(x)))
-        return F.relu(self.bn3(self.conv3(x)) + shortcut)
+        x = self.bn3(self.conv3(x))
+        return F.relu((F.relu(x) if self.rectified else x) + shortcut)
+
+
+class RectifiedBottleneck(Bottleneck):
+    """The block of torchxrayvision's autoencoder: what it adds to the shortcut is nowhere negative."""
+
+    rectified = True
 
 
 class BasicBlock(nn.Module):
@@ -119,7 +128,11 @@ def _shortcut(before: int, after: int, stride: int, *, sync: bool) -> nn.Module 
     return nn.Sequential(nn.Conv2d(before, after, 1, stride=stride, bias=False), BatchNorm(after, sync=sync))
 
 
-BLOCKS: Final[dict[BlockKind, type[Bottleneck | BasicBlock]]] = {"bottleneck": Bottleneck, "basic": BasicBlock}
+BLOCKS: Final[dict[BlockKind, type[Bottleneck | BasicBlock]]] = {
+    "bottleneck": Bottleneck,
+    "basic": BasicBlock,
+    "rectified": RectifiedBottleneck,
+}
 
 
 class ResNet(Convolutional):

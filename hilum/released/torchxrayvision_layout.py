@@ -4,11 +4,12 @@ Package: torchxrayvision 1.5.7; papers https://arxiv.org/abs/2002.02497 and http
 one channel with values in [-1024, 1024]. The DenseNets come as pickled modules, which are read as data; the others as
 state dicts. Eighteen classifier outputs and their operating points are left out; an encoder's vector is the mean over
 the last map, of DenseNets after ReLU. The autoencoder's code is its last map of 3 x 3 cells, of which we give the mean
-and the cells.
+and the cells; its blocks have a ReLU more than others.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from hilum.released.asked import Asked
@@ -79,6 +80,7 @@ def read(source: Source, asked: Asked) -> Found:
     last = weights["layer4.0.conv1.weight"].shape[0] if autoencoder else None
     stride = LAST_STRIDE if autoencoder else 2
     resnet = trunk_config(weights, source.path, image_size=pixels.size, last_planes=last, last_stride=stride)
+    resnet = replace(resnet, block="rectified") if autoencoder else resnet
     notes = (*opened(prefix), _which(source))
     if not autoencoder:
         notes = (*notes, f"left out: its outputs {FINDINGS}")
