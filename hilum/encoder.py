@@ -7,10 +7,9 @@ enc.embed(x)                                 # (1, D)
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,16 +18,26 @@ from torch import Tensor
 from hilum.checkpoint import CONFIG, FILES, TOKENIZER, WEIGHTS, load_checkpoint, read_config, save_checkpoint
 from hilum.errors import CheckpointError, ConfigError
 from hilum.heads.taps import Taps, taps_of
-from hilum.models.backbone import Backbone, architecture_from_json, architecture_to_json, build_backbone
+from hilum.lookup import lookup
+from hilum.model_card import Statement, model_card
+from hilum.models import pooling
+from hilum.models.backbone import (
+    Backbone,
+    Convolutional,
+    architecture_from_json,
+    architecture_to_json,
+    build_backbone,
+    local_width,
+)
 from hilum.models.fill import fill
-from hilum.models.resnet import ResNet, ResNetConfig
 from hilum.models.towers import Towers, towers_from_json
 from hilum.schema import Preprocessing
 from hilum.transforms.image import prepare_film
-from hilum.transforms.text import PREPARATIONS, WordPiece
+from hilum.transforms.text import PREPARATIONS, Tokenizer, read_tokenizer
 
+DOORS = {"hub": "hilum.exporting.hub:push"}  # rooms above this one, reached by name
 TOWERS = "towers."  # prefix of the weights that compare films with reports
-Pool = Literal["cls", "mean", "cls+mean"]
+Pool = pooling.Pool  # what speaks for a film
 
 
 class Encoder:
@@ -50,7 +59,7 @@ class Encoder:
         origin: Mapping[str, Any] | None = None,
         *,
         towers: Towers | None = None,
-        tokenizer: WordPiece | None = None,
+        tokenizer: Tokenizer | None = None,
         pool: Pool = "cls",
     ) -> None:
         assert towers is None or tokenizer is not None
@@ -76,7 +85,7 @@ class Encoder:
             pool: the class token, the mean of the patch tokens, or both side by side, after the final norm; the
                 encoder's own where omitted.
         """
-        return pool_tokens(self.model.forward_features(images), self.model.num_prefix_tokens, pool or self.pool)
+        return pooling.pool_tokens(self.model, self.model.forward_features(images), pool or self.pool)
 
     @torch.no_grad()
     def tokens(self, images: Tensor) -> Tensor:
@@ -89,7 +98,7 @@ class Encoder:
 
         Args:
             images: (B, C, H, W) normalised films.
-            blocks: how many; a ResNet has one map.
+            blocks: how many; a convolutional encoder has one map.
 
         Returns:
             `cls` (B, blocks * D) and `patches` (B, P, blocks * D).
@@ -104,13 +113,14 @@ class Encoder:
         """Attention weights of one block: (B, C, H, W) -> (B, heads, 1 + R + P, 1 + R + P).
 
         Raises:
-            CheckpointError: a ResNet, which has none.
+            CheckpointError: a convolutional encoder, which has none.
         """
-        if isinstance(self.model, ResNet):
-            raise CheckpointError("a ResNet has no attention", where="--encoder", fix="Use a Vision Transformer")
+        if isinstance(self.model, Convolutional):
+            what = "a convolutional encoder has no attention"
+            raise CheckpointError(what, where="--encoder", fix="Use a Vision Transformer")
         return self.model.attention(images, block)
 
-    def require_towers(self) -> tuple[Towers, WordPiece]:
+    def require_towers(self) -> tuple[Towers, Tokenizer]:
         """What compares films with reports.
 
         Raises:
@@ -121,7 +131,7 @@ class Encoder:
                 f"the encoder ({self.origin.get('method', 'origin unknown')}) has no text tower: it cannot compare "
                 "films with text",
                 where=self.origin.get("file", "--encoder"),
-                fix="Give one that was pretrained with maco or medim",
+                fix="Give one pretrained with maco or medim, or a released one that reads text, with its tokenizer",
             )
         return self.towers, self.tokenizer
 
@@ -135,7 +145,7 @@ class Encoder:
     def project_tokens(self, images: Tensor) -> Tensor:
         """One vector a patch in the space it shares with words, raw, row by row: (B, C, H, W) -> (B, P, E)."""
         towers, _ = self.require_towers()
-        if isinstance(self.model, ResNet) and towers.config.image_local_head != "same":  # stage 3; global is stage 4
+        if isinstance(self.model, Convolutional) and towers.config.image_local_head != "same":
             return towers.image_local(self.model.forward_maps(images)[0].flatten(2).transpose(1, 2))
         return towers.image_local(self.tokens(images))
 
@@ -192,15 +202,29 @@ class Encoder:
         if self.towers is not None:
             weights.update({TOWERS + key: value for key, value in self.towers.state_dict().items()})
         tokenizer = self.tokenizer.to_json() if self.tokenizer is not None else None
-        return save_checkpoint(folder, weights, self.describe(), encoder_card(self), tokenizer=tokenizer)
+        description = self.describe()
+        card = model_card(description, sum(weight.numel() for weight in self.model.parameters()))
+        return save_checkpoint(folder, weights, description, card, tokenizer=tokenizer)
 
+    def push_to_hub(self, repo: str, *, licence: str, data: str, **options: Any) -> str | None:
+        """Upload it to the Hugging Face Hub, privately unless `private=False`; see `exporting.hub.push`.
 
-def pool_tokens(tokens: Tensor, prefix: int, pool: Pool) -> Tensor:
-    """(B, prefix + P, D) tokens -> (B, D) or (B, 2D); see `Encoder.embed`."""
-    patches = tokens[:, prefix:].mean(dim=1)
-    if pool == "mean":
-        return patches
-    return tokens[:, 0] if pool == "cls" else torch.cat([tokens[:, 0], patches], dim=1)
+        Args:
+            repo: ORGANISATION/NAME.
+            licence: of the weights: an id of the Hub such as cc-by-nc-4.0, or words.
+            data: which films it learned from, and under which terms they may be shared.
+            options: `format`, `out`, `private`, `token`, `results`, `dry_run` of `exporting.hub.push`.
+
+        Returns:
+            The address; None after a dry run.
+
+        Raises:
+            ConfigError: licence or data are not stated, or the format cannot hold this encoder.
+            UserError: the Hub refused or was not reached.
+        """
+        push = lookup(DOORS, "hub", kind="door")
+        url: str | None = push(self, repo, statement=Statement(licence, data), **options).url
+        return url
 
 
 def encoder_folder(path: Path) -> Path:
@@ -261,7 +285,7 @@ def load(
     preprocessing, pool = Preprocessing.from_json(config["preprocessing"]), config.get("pool", "cls")
     if "towers" not in config:
         return Encoder(model, preprocessing, config.get("origin"), pool=pool)
-    reader = WordPiece.read(folder / TOKENIZER)
+    reader = read_tokenizer(folder / TOKENIZER)
     towers = _towers(model, config["towers"], reader, where=str(folder / CONFIG))
     fill(towers, joint, where=folder / WEIGHTS)
     return Encoder(model, preprocessing, config.get("origin"), towers=towers, tokenizer=reader, pool=pool)
@@ -272,36 +296,9 @@ def is_ours(folder: Path) -> bool:
     return (folder / FILES).is_file() or ((folder / CONFIG).is_file() and "kind" in read_config(folder))
 
 
-def _towers(model: Backbone, config: Mapping[str, Any], tokenizer: WordPiece, *, where: str) -> Towers:
+def _towers(model: Backbone, config: Mapping[str, Any], tokenizer: Tokenizer, *, where: str) -> Towers:
     """The towers that config.json describes, for the tokenizer beside them."""
     sizes = towers_from_json(config, where=where)
-    local = model.config.local_width if isinstance(model, ResNet) else None
+    local = local_width(model.config)
     seen = model.config
     return Towers(sizes, seen.width, seen.patches, len(tokenizer), pad_id=tokenizer.pad_id, local_width=local)
-
-
-def encoder_card(encoder: Encoder) -> str:
-    """The model card: what it is, what it saw, what it is for."""
-    origin, sizes = encoder.origin, encoder.model.config
-    if isinstance(sizes, ResNetConfig):
-        what = f"ResNet, {sizes.depth} blocks, width {sizes.width}"
-    else:
-        what = f"Vision Transformer, {sizes.depth} blocks, width {sizes.width}, patch {sizes.patch_size}"
-    if encoder.towers is not None:
-        what += ", with a report encoder in the same space"
-    rows = "\n".join(f"| {key} | {value} |" for key, value in origin.items() if not isinstance(value, dict | list))
-    return f"""# Chest X-ray encoder
-
-{what}, {sizes.image_size} px, {sum(p.numel() for p in encoder.model.parameters()):,} parameters.
-
-| | |
-|---|---|
-{rows or "| origin | not recorded |"}
-
-**Preprocessing** (in `config.json`, applied by `Encoder.transform`): `{json.dumps(encoder.preprocessing.to_json())}`
-
-**Intended use.** Research on chest radiographs: features for classifiers that are judged on the user's own patients.
-Not a medical device; not for diagnosis. Behaviour on other body parts, ages or machines than those it saw is unknown.
-
-**Licence of the weights.** They follow the terms of the films they were trained on: check these before sharing.
-"""

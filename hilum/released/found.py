@@ -12,7 +12,7 @@ from hilum.models.backbone import Architecture
 from hilum.models.towers import TowersConfig
 from hilum.released.ledger import Dropped
 from hilum.schema import Preprocessing
-from hilum.transforms.text import WordPiece
+from hilum.transforms.text import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Joint:
     config: TowersConfig
     weights: Mapping[str, Tensor]  # names of `Towers`, all of them
     vocabulary: int
-    tokenizer: WordPiece | None = None  # where it came with the source
+    tokenizer: Tokenizer | None = None  # where it came with the source
 
 
 @dataclass(frozen=True)
