@@ -82,9 +82,11 @@ def open_checkpoint(path: str | Path) -> Iterator[tuple[BinaryIO, FileKind]]:
         raise CheckpointError("there is no such file", where=path, fix="Check the path") from error
     except (OSError, ValueError) as error:
         raise CheckpointError(f"cannot be opened ({reason_of(error)})", where=path, fix="Check the path") from error
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(handle)
+        raise CheckpointError(_unusual(mode), where=path, fix="Give a file")
     with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise CheckpointError(_unusual(os.fstat(handle).st_mode), where=path, fix="Give a file")
         kind = kind_of(file)
         if kind.what:
             raise CheckpointError(f"this is {kind.what}", where=path, fix=kind.fix)

@@ -27,7 +27,10 @@ def call(name: Name, args: tuple[Any, ...]) -> Any:
     text = str(name)
     builder = _BUILDERS.get(text)
     if builder is not None:
-        return builder(*args)
+        try:
+            return builder(*args)
+        except TypeError:
+            raise RefusedError(f"it calls {text} with other arguments than its writer does") from None
     if text.startswith("torch._utils._rebuild_"):
         return f"<tensor of {text.removeprefix('torch._utils._rebuild_')}>"
     if text.startswith("pathlib.") and all(isinstance(part, str) for part in args):

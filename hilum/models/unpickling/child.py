@@ -38,8 +38,8 @@ def main(skip: Sequence[str]) -> None:
         _say("it asks for more memory than its reader is given")
     except RecursionError:
         _say("it is nested too deeply")
-    except BufferError:
-        _say("it is damaged")
+    except Exception as error:
+        _say(f"it is damaged in a way that nobody foresaw ({type(error).__name__})")
     finish(0)
 
 

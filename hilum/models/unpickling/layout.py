@@ -30,7 +30,7 @@ class Tensors:
     def __init__(self, size: int) -> None:
         self.room = 4 * size + _SLACK
         self.size = size
-        self.strips = 0
+        self.strips = self.named = 0
         self.known: dict[tuple[object, ...], str] = {}
         self.kept: list[Tensor] = []
 
@@ -47,15 +47,16 @@ class Tensors:
         if key not in self.known:
             check(tensor)
         self.room -= math.prod(tensor.shape) * SIZES[tensor.dtype]  # the reader copies one that is named twice
+        self.named += 1
         if self.room < 0:
             raise RefusedError(f"its tensors would take far more memory than its {self.size:,} bytes")
+        if self.named > _TENSORS:
+            raise RefusedError(f"it holds more than {_TENSORS:,} tensors")
         if key not in self.known:
             axes = _merged(tensor)
             self.strips += math.prod(tensor.shape) // max(size for size, _ in axes) if axes[1:] else 1
             if self.strips > _STRIPS:
                 raise RefusedError("its tensors are scattered over more strips than any checkpoint's")
-            if len(self.kept) >= _TENSORS:
-                raise RefusedError(f"it holds more than {_TENSORS:,} tensors")
             self.known[key] = str(len(self.kept))
             self.kept.append(tensor)
         return self.known[key]
@@ -102,7 +103,7 @@ def check(tensor: Tensor) -> None:
     if min((*shape, *strides, tensor.offset), default=0) < 0:
         raise RefusedError("a tensor in it has a negative size, stride or offset")
     if max((*shape, *strides, tensor.offset), default=0) >> 48 or math.prod(size or 1 for size in shape) >> 48:
-        raise RefusedError(f"a tensor in it declares {math.prod(size or 1 for size in shape):.0e} numbers")
+        raise RefusedError("a tensor in it declares more numbers than any computer holds")
     raw = storage.raw if storage.raw is not None else memoryview(b"")
     declared = storage.count * (SIZES.get(storage.dtype) or WIDTHS[storage.dtype])
     if declared > len(raw):

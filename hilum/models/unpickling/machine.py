@@ -19,7 +19,6 @@ from hilum.models.unpickling.names import allowed
 from hilum.models.unpickling.records import Array, Name, Object, RefusedError, Tensor, key_of
 
 _OPCODES: Final = 4_000_000  # a ViT-g with its optimizer has 50,000
-_MEMO: Final = 1 << 32
 _MARK: Final = object()
 
 Persistent = Callable[[Any], Any]
@@ -162,9 +161,15 @@ def _pop(machine: _Machine, _: Any) -> None:
 
 
 def _keep(machine: _Machine, slot: Any) -> None:
-    if not 0 <= slot < _MEMO:
+    if not 0 <= slot <= _OPCODES:  # an honest pickler numbers what it writes
         raise ValueError("a memo slot out of range")
     machine.memo[slot] = machine.top
+
+
+def _recall(machine: _Machine, slot: Any) -> None:
+    if slot not in machine.memo:
+        raise ValueError("a memo slot that was never written")
+    machine.stack.append(machine.memo[slot])
 
 
 def _global(machine: _Machine, argument: str) -> None:
@@ -252,7 +257,7 @@ _STEPS: Final[Mapping[str, Callable[[_Machine, Any], None]]] = MappingProxyType(
         "POP": _pop,
         "POP_MARK": lambda machine, _: machine.pop_to_mark(),
         "DUP": lambda machine, _: machine.stack.append(machine.top),
-        **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), lambda m, slot: m.stack.append(m.memo[slot])),
+        **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _recall),
         **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _keep),
         "MEMOIZE": lambda machine, _: _keep(machine, len(machine.memo)),
         "GLOBAL": _global,
