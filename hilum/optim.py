@@ -109,7 +109,7 @@ def layer_of(name: str, depth: int) -> int:
     block = re.search(r"(?:^|\.)blocks\.(\d+)\.", name)
     if block and "decoder" not in name:
         return int(block.group(1)) + 1
-    embedding = re.search(r"(?:^|\.)(cls_token|reg_token|mask_token|pos_embed|patch_embed\..*)$", name)
+    embedding = re.search(r"(?:^|\.)(cls_token|reg_token|mask_token|pos_embed|(?:patch_embed|norm_pre)\..*)$", name)
     if embedding and "decoder" not in name:
         return 0
     return depth + 1

@@ -39,6 +39,7 @@ from hilum.heads.targets import LabelLoss, probabilities
 from hilum.labels import Targets
 from hilum.methods.method import Optimisation, Output
 from hilum.models.backbone import Architecture, ConvolutionalConfig, retuned
+from hilum.models.vit_weights import Part, learnable_positions, less
 from hilum.schema import IMAGE, LABELS, Preprocessing
 from hilum.transforms.augmentations import FilmViews, augmentation
 from hilum.transforms.image import normalise
@@ -148,15 +149,12 @@ def fine_tune_method(encoder: Encoder, record: Record, config: Config, *, seed: 
         seed: of the head's start.
 
     Raises:
-        ConfigError: positions are to learn, of a convolutional encoder.
+        ConfigError: positions are to learn, of an encoder that has no table of them.
     """
-    architecture, has_norm = _architecture(encoder, record, config)
+    architecture, weights = _start(encoder, record, config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         classifier = build_classifier(architecture, record)
-    weights = encoder.model.state_dict()
-    if not has_norm:
-        weights = {name: value for name, value in weights.items() if not name.startswith("norm.")}
     classifier.backbone.load_state_dict(weights)
     return FineTune(classifier, encoder.preprocessing, config)
 
@@ -166,17 +164,19 @@ def takes_fresh_norm(sizes: Architecture) -> bool:
     return not isinstance(sizes, ConvolutionalConfig) and not sizes.pool_norm
 
 
-def _architecture(encoder: Encoder, record: Record, config: Config) -> tuple[Architecture, bool]:
-    """Sizes of the network that learns, and whether it keeps the encoder's final norm."""
-    sizes = retuned(encoder.model.config, drop_path=config.drop_path)
+def _start(encoder: Encoder, record: Record, config: Config) -> tuple[Architecture, Mapping[str, Tensor]]:
+    """Sizes and weights of the network that learns: the encoder less what the classifier does not read."""
+    sizes, weights = retuned(encoder.model.config, drop_path=config.drop_path), encoder.model.state_dict()
+    if config.train_positions and (isinstance(sizes, ConvolutionalConfig) or sizes.position == "none"):
+        what = "the encoder has no table of positions"
+        raise ConfigError(what, where="train_positions", fix="Leave it out")
     if isinstance(sizes, ConvolutionalConfig):
-        if config.train_positions:
-            what = "a convolutional encoder has no table of positions"
-            raise ConfigError(what, where="train_positions", fix="Leave it out")
-        return sizes, True
-    has_norm = sizes.final_norm and not record.fc_norm
-    position = "learned" if config.train_positions else sizes.position
-    return replace(sizes, final_norm=has_norm, position=position), has_norm
+        return sizes, weights
+    unread: list[Part] = ["mask_token"]
+    unread += ["final_norm"] if record.fc_norm else []
+    unread += ["pool_norm"] if record.pool == "cls" else []
+    sizes, weights = less(sizes, weights, *unread)
+    return learnable_positions(sizes) if config.train_positions else sizes, weights
 
 
 def start_at_probe(

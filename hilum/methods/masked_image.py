@@ -80,8 +80,10 @@ class MaskedImage:
         """The decoder that fits an encoder and this target, with random weights.
 
         Raises:
-            ConfigError: the mask leaves no patch visible.
+            ConfigError: the mask leaves no patch visible, or patches overlap, so that visible ones show hidden ones.
         """
+        if encoder.stride != encoder.patch_size:
+            raise ConfigError("patches that overlap cannot be hidden", where="patch_stride", fix="Leave it out")
         self.check_visible(encoder.patches)
         return MaskedDecoder(
             encoder.width,

@@ -9,7 +9,7 @@ run time by the rule stored in the configuration.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
@@ -307,7 +307,7 @@ class VisionTransformer(nn.Module):
         if masks is not None:
             assert self.mask_token is not None, "this ViT has no mask token"
             patches = torch.where(masks[..., None], self.mask_token.to(patches.dtype), patches)
-        first = self.cls_token
+        first: Tensor | None = self.cls_token
         if self.pos_embed is not None:
             config = self.config
             prefix = int(config.class_token)
@@ -361,18 +361,3 @@ def _position_table(config: ViTConfig) -> nn.Parameter | None:
         table = sincos_table(config.width, config.grid, class_token=config.class_token).float()
         return nn.Parameter(table, requires_grad=False)
     return nn.Parameter(torch.zeros(1, int(config.class_token) + config.patches, config.width))
-
-
-def at_grid(weights: Mapping[str, Tensor], source: ViTConfig, target: ViTConfig) -> dict[str, Tensor]:
-    """The weights of one network for another image size: its position table, where it has one, resized by its rule.
-
-    Args:
-        weights: of a network built from `source`.
-        source: its architecture.
-        target: the architecture whose grid is wanted.
-    """
-    if "pos_embed" not in weights:
-        return dict(weights)
-    prefix, rule = int(source.class_token), source.position_resize
-    table = resize_table(weights["pos_embed"], source.grid, target.grid, prefix=prefix, rule=rule)
-    return {**weights, "pos_embed": table}

@@ -9,8 +9,8 @@ from hilum import checkpoint as ckpt
 from hilum.encoder import encoder_folder, load
 from hilum.errors import CheckpointError
 from hilum.models.fill import fill
-from hilum.models.positions import resize_table
 from hilum.models.vit import VisionTransformer
+from hilum.models.vit_weights import at_grid
 from hilum.pretraining.load import load_method
 
 
@@ -36,13 +36,7 @@ def initialise_from(method: Any, source: str) -> tuple[str, ...]:
     encoder = load(path)
     weights, backbone = encoder.model.state_dict(), method.backbone
     if isinstance(encoder.model, VisionTransformer) and isinstance(backbone, VisionTransformer):
-        weights["pos_embed"] = resize_table(
-            weights["pos_embed"],
-            encoder.model.config.grid,
-            backbone.config.grid,
-            prefix=int(backbone.config.class_token),
-            rule=encoder.model.config.position_resize,
-        )
+        weights = at_grid(weights, encoder.model.config, backbone.config)
     weights_file = encoder_folder(path) / ckpt.WEIGHTS
     digest = ckpt.file_digest(weights_file) if weights_file.is_file() else encoder.origin.get("sha256")
     note = f"start from the encoder {source}, sha256 {digest}: {len(weights)} tensors"

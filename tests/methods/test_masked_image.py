@@ -139,3 +139,9 @@ def test_one_plane_seen_thrice_gives_the_numbers_of_three(scale: int) -> None:
     coloured = replace(record, mean=(0.4, 0.4, 0.5))
     assert torch.equal(normalised_films(films, coloured), normalise(films, coloured))
     assert normalised_films(copied, record) is copied
+
+
+def test_overlapping_patches_are_refused() -> None:
+    encoder = ViTConfig(image_size=32, patch_size=8, patch_stride=4, width=12, depth=1, heads=3)
+    with pytest.raises(ConfigError, match="patches that overlap cannot be hidden"):
+        MaskedImage(8).decoder(encoder, width=8, depth=1, heads=2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 import torch
 
 from hilum.errors import ConfigError
-from hilum.models.vit import VIT_SIZES, VisionTransformer, ViTConfig, at_grid, vit_config
+from hilum.models.vit import VIT_SIZES, VisionTransformer, ViTConfig, vit_config
 
 TINY: dict[str, Any] = {"image_size": 32, "patch_size": 8, "width": 12, "depth": 3, "heads": 3}
 OPTIONS: list[dict[str, Any]] = [
@@ -165,18 +164,6 @@ def test_the_mean_is_that_of_the_patches_alone_and_normalised_where_there_is_a_n
         if pool_norm:
             want = torch.nn.functional.layer_norm(want, (12,), model.fc_norm.weight, model.fc_norm.bias, 1e-6)
         assert torch.equal(model.pooled_mean(tokens), want)
-
-
-def test_weights_move_to_another_image_size() -> None:
-    small = build(position_resize="bicubic_antialias")
-    large = replace(small.config, image_size=48)
-    moved = at_grid(small.state_dict(), small.config, large)
-    other = VisionTransformer(large).eval()
-    other.load_state_dict(moved)
-    images = torch.randn(1, 3, 48, 48)
-    torch.testing.assert_close(other(images), small(images))
-    bare = build(position="none").state_dict()
-    assert at_grid(bare, replace(small.config, position="none"), replace(large, position="none")).keys() == bare.keys()
 
 
 def test_a_sincos_table_is_fixed_and_a_learned_one_is_not() -> None:

@@ -25,6 +25,8 @@ from hilum.heads.detection import Detector, DetectorConfig
 from hilum.methods.method import Optimisation, Output, TruthViews
 from hilum.metrics.detection.bootstrap import detection_points, macro_value
 from hilum.models.backbone import build_backbone, retuned
+from hilum.models.vit import ViTConfig
+from hilum.models.vit_weights import less
 from hilum.schema import IMAGE, Preprocessing
 from hilum.transforms.image import OwnRange, normalise
 
@@ -114,10 +116,13 @@ def detection_method(
         seed: of the decoder's start.
     """
     architecture = retuned(encoder.model.config, size=preprocessing.size, drop_path=config.drop_path)
+    weights = encoder.model.state_dict()
+    if isinstance(architecture, ViTConfig):
+        architecture, weights = less(architecture, weights, "pool_norm", "mask_token")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         detector = Detector(build_backbone(architecture), len(films.findings), preprocessing.size, head)
-    detector.backbone.load_state_dict(encoder.model.state_dict())
+    detector.backbone.load_state_dict(weights)
     detector.start_at(mean_sides(films))
     return Detect(detector, preprocessing, config)
 

@@ -14,6 +14,7 @@ attention where there are queries, cam where the head reads patches, and gradien
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Literal, cast, get_args
@@ -32,7 +33,7 @@ from hilum.heads.grounding import grid_side
 from hilum.heads.rollout import read_rows, rollout
 from hilum.lookup import unknown_name
 from hilum.manifest import Manifest
-from hilum.models.backbone import Convolutional
+from hilum.models.backbone import Convolutional, cells_at
 from hilum.models.vit import VisionTransformer
 
 Floats = NDArray[np.float64]
@@ -235,6 +236,6 @@ def _batch_size(model: Explained, way: Way, runner: Runner) -> int:
     if way not in ("rollout", "gradient") or isinstance(backbone, Convolutional):
         return runner.batch_size
     sizes = backbone.config
-    tokens = model.prefix + (model.preprocessing.size // sizes.patch_size) ** 2
+    tokens = model.prefix + math.prod(cells_at(sizes, model.preprocessing.size))
     kept = 3 * sizes.depth * sizes.heads if way == "gradient" else sizes.depth + 2 * sizes.heads
     return max(1, min(runner.batch_size, MEMORY // (4 * kept * tokens**2)))

@@ -23,7 +23,7 @@ from hilum.manifest.masks import resize_nearest
 from hilum.methods.method import Optimisation, Output, TruthViews
 from hilum.metrics.segmentation import dice_all
 from hilum.models.backbone import Backbone, ConvolutionalConfig, build_backbone, check_tiling, retuned
-from hilum.models.positions import resize_table
+from hilum.models.vit_weights import Part, at_grid, learnable_positions, less
 from hilum.schema import IMAGE, Preprocessing
 from hilum.transforms.image import OwnRange, normalise
 
@@ -124,21 +124,16 @@ def _adapted(encoder: Encoder, size: int, head: Config, drop_path: float, layer_
         return backbone
     has_norm = sizes.final_norm and head.form == "medim"
     added = layer_scale is not None and sizes.layer_scale is None
+    unread: tuple[Part, ...] = ("pool_norm", "mask_token") if has_norm else ("final_norm", "pool_norm", "mask_token")
+    bare, weights = less(sizes, weights, *unread)
     architecture = replace(
-        sizes,
+        learnable_positions(bare),
         image_size=size,
-        position="learned",
         drop_path=drop_path,
-        final_norm=has_norm,
         layer_scale=layer_scale if added else sizes.layer_scale,
     )
     vit = build_backbone(architecture)
-    prefix = int(sizes.class_token)
-    weights["pos_embed"] = resize_table(
-        weights["pos_embed"], sizes.grid, architecture.grid, prefix=prefix, rule=sizes.position_resize
-    )
-    if not has_norm:
-        weights = {name: value for name, value in weights.items() if not name.startswith("norm.")}
+    weights = at_grid(weights, sizes, architecture)
     fresh = {name: value for name, value in vit.state_dict().items() if added and ".ls" in name}
     vit.load_state_dict({**fresh, **weights})
     return vit

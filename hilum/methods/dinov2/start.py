@@ -95,8 +95,8 @@ def _inside(weights: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
 
 def _backbone_for(target: VisionTransformer, weights: dict[str, Tensor], method: DINOv2) -> dict[str, Tensor]:
     """A backbone's weights with the position table for the grid of `target`: resized, or fresh where asked."""
-    if method.config.position_start == "fresh":
-        weights["pos_embed"] = target.state_dict()["pos_embed"].clone()
+    if target.pos_embed is not None and method.config.position_start == "fresh":
+        weights["pos_embed"] = target.pos_embed.detach().clone()
     elif "pos_embed" in weights and weights["pos_embed"].ndim == 3:
         side = isqrt(weights["pos_embed"].shape[1] - 1)
         weights["pos_embed"] = resize_table(
