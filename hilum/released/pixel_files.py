@@ -56,9 +56,8 @@ def from_processor(values: Mapping[str, Any], *, where: str | Path = "preprocess
     if not said.get("do_resize", True):
         raise CheckpointError("resizes nothing", where=where, fix="Films differ in size: set do_resize and size")
     if said.get("do_pad") or int(said["resample"]) not in _KERNELS:
-        raise CheckpointError(
-            f"pads, or resizes by kernel {said['resample']}", where=where, fix="Give the record by name"
-        )
+        what = f"pads, or resizes by Pillow's kernel {said['resample']}"
+        raise CheckpointError(what, where=where, fix="We know kernels 0 to 3, without padding")
     rule, side, size = _rule(said, kind, where)
     scale = 255 * float(said.get("rescale_factor", 1 / 255)) if said.get("do_rescale", True) else 255.0
     scale = 1.0 if abs(scale - 1) < 1e-6 else scale

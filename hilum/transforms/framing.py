@@ -58,11 +58,12 @@ def reached(shape: tuple[int, int], side: int, preprocessing: Preprocessing) -> 
     if preprocessing.sides == "nearest":
         ratio = long / side
         rows, columns = (max(1, round(length / ratio)) for length in shape)
-    else:  # CheXzero cuts both sides down: 320 / 2539 * 2539 is below 320
-        ratio = side / long
-        exact = preprocessing.sides == "floor"
-        rows, columns = (side if exact and length == long else max(1, int(length * ratio)) for length in shape)
-    return rows, columns
+        return rows, columns
+    ratio = side / long
+    rows, columns = (max(1, int(length * ratio)) for length in shape)  # 320 / 581 * 581 is below 320
+    if preprocessing.sides == "floor-both":
+        return rows, columns
+    return (side, columns) if shape[0] == long else (rows, side)  # of a square, the rows are spared
 
 
 def _offset(length: int, window: int, preprocessing: Preprocessing) -> int:
