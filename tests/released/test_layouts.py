@@ -1,0 +1,157 @@
+"""The door: a wrong file is called by what it is, a right one is accounted for to the last tensor."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+import hilum
+from hilum.errors import CheckpointError, ConfigError, UserError
+from hilum.models.resnet import ResNet, ResNetConfig
+from hilum.released.layouts import LAYOUTS
+from hilum.released.pixels import as_markdown
+from hilum.released.source import open_source
+
+ROOT = Path(__file__).resolve().parents[2]
+GOLDEN = {  # file -> (layout, heads)
+    "mae_pretrain_encoder_only.pth": ("mae", 3),
+    "mae_pretrain_full.pth": ("mae", 3),
+    "mae_finetune.pth": ("mae", 3),
+    "mrm.pth": ("mrm", 3),
+    "maco.pth": ("maco", 3),
+    "mgca_vit.ckpt": ("mgca", 4),
+    "chexfound_teacher_checkpoint.pth": ("chexfound", 4),
+    "evax_small.pt": ("eva-x", 3),
+    "evax_base.pt": ("eva-x", 3),
+    "chexzero.pt": ("chexzero", None),
+    "gloria_resnet50.ckpt": ("gloria", None),
+    "rad_dino": ("huggingface", None),
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_each_official_file_finds_its_layout_and_survives_the_way_round(
+    name: str, shared: Path, tmp_path: Path
+) -> None:
+    layout, heads = GOLDEN[name]
+    encoder = hilum.load(shared / "golden/checkpoints" / name, heads=heads)
+    assert encoder.origin["layout"] == layout
+    again = hilum.load(encoder.save(tmp_path / "encoder"))
+    assert (again.preprocessing, again.pool, again.origin) == (encoder.preprocessing, encoder.pool, encoder.origin)
+    for key, value in encoder.model.state_dict().items():
+        assert torch.equal(again.model.state_dict()[key], value), key
+    total = len(open_source(shared / "golden/checkpoints" / name).tensors)
+    assert f"of {total} tensors used" in encoder.origin["notes"][0]
+
+
+def page(path: Path) -> Path:
+    path.write_text("<!DOCTYPE html><html><body>Sign in to continue</body></html>")
+    return path
+
+
+def pointer(path: Path) -> Path:
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 343\n")
+    return path
+
+
+def cut_short(path: Path) -> Path:
+    torch.save({"model": {"a": torch.zeros(1000)}}, path)
+    path.write_bytes(path.read_bytes()[:2000])
+    return path
+
+
+def short_safetensors(path: Path) -> Path:
+    path = path.with_suffix(".safetensors")
+    save_file({"a": torch.zeros(1000)}, path)
+    path.write_bytes(path.read_bytes()[:2000])
+    return path
+
+
+def holding(*tensors: tuple[str, tuple[int, ...]]) -> Callable[[Path], Path]:
+    def write(path: Path) -> Path:
+        torch.save({name: torch.zeros(shape) for name, shape in tensors}, path)
+        return path
+
+    return write
+
+
+TEXT = (
+    ("bert.embeddings.word_embeddings.weight", (100, 8)),
+    *((f"bert.encoder.layer.{number}.output.dense.weight", (8, 8)) for number in range(3)),
+)
+
+
+@pytest.mark.parametrize(
+    ("write", "said"),
+    [
+        (page, "HTML page"),
+        (pointer, "a pointer of Git LFS"),
+        (cut_short, "a download that broke off"),
+        (short_safetensors, "a download that broke off"),
+        (holding(*TEXT), "a text encoder of BERT's kind: 3 layers of width 8, 100 word pieces"),
+        (holding(("base.blocks.0.attn.qkv.lora_A.weight", (2, 2))), "a LoRA adapter"),
+        (holding(("fc.weight", (5, 8)), ("fc.bias", (5,))), "a head of 2 tensors"),
+        (holding(("layers.0.blocks.0.attn.relative_position_bias_table", (9, 3))), "a Swin transformer"),
+    ],
+)
+def test_a_wrong_file_is_called_by_what_it_is(write: Callable[[Path], Path], said: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "encoder.pth")
+    with pytest.raises(CheckpointError, match=said) as error:
+        hilum.load(path)
+    assert str(error.value).startswith(str(path))
+    assert "\n" not in str(error.value)
+
+
+def resnet50() -> dict[str, Tensor]:
+    return dict(ResNet(ResNetConfig(planes=4, stem=4)).state_dict())
+
+
+@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name not in ("resnet", "gloria", "convirt")])
+def test_a_resnet_where_another_is_named(layout: str, tmp_path: Path) -> None:
+    torch.save(resnet50(), tmp_path / "r.pth")
+    with pytest.raises(CheckpointError, match="is a ResNet-50"):
+        hilum.load(tmp_path / "r.pth", layout=layout)
+
+
+def test_options_that_do_not_fit(shared: Path, tmp_path: Path) -> None:
+    folder = shared / "golden/checkpoints"
+    with pytest.raises(ConfigError, match=r"unknown layout 'mea'.*Did you mean 'mae'"):
+        hilum.load(folder / "mrm.pth", layout="mea")
+    with pytest.raises(CheckpointError, match=r"width 48 does not divide into 7 heads.*--heads"):
+        hilum.load(folder / "evax_small.pt", heads=7)
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n")
+    with pytest.raises(CheckpointError, match=r"no text tower is read from it. Leave out the tokenizer"):
+        hilum.load(folder / "mae_pretrain_full.pth", heads=3, tokenizer=tmp_path / "vocab.txt")
+    with pytest.raises(CheckpointError, match=r"60 word pieces and the tokenizer has 6"):
+        hilum.load(folder / "maco.pth", heads=3, tokenizer=tmp_path / "vocab.txt")
+    ours = hilum.load(folder / "mrm.pth", heads=3).save(tmp_path / "ours")
+    with pytest.raises(ConfigError, match="says itself what its heads is"):
+        hilum.load(ours, heads=3)
+
+
+@pytest.mark.parametrize("name", [name for name in GOLDEN if name.endswith(("pth", "ckpt", "pt"))])
+def test_a_block_that_is_missing_is_never_left_at_random(name: str, shared: Path, tmp_path: Path) -> None:
+    layout, heads = GOLDEN[name]
+    tensors = dict(open_source(shared / "golden/checkpoints" / name).tensors)
+    inside = [key for key in tensors if any(part in key for part in (".attn.", "layer2.0.conv"))]
+    image = [key for key in inside if "decoder" not in key and "text" not in key and not key.startswith("transformer")]
+    lost = image[len(image) // 2]
+    del tensors[lost]
+    torch.save({"state_dict": tensors}, tmp_path / f"{layout}.pth")
+    with pytest.raises(UserError) as error:
+        hilum.load(tmp_path / f"{layout}.pth", heads=heads, layout=layout)
+    assert "\n" not in str(error.value)
+
+
+def test_every_layout_reads_and_the_docs_have_their_pixels() -> None:
+    text = (ROOT / "docs/encoders.md").read_text()
+    assert as_markdown() in text
+    assert json.dumps(sorted(LAYOUTS))  # plain names
+    for name in LAYOUTS:
+        assert name == name.lower()
