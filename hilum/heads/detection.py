@@ -69,6 +69,7 @@ class Detector(nn.Module):
         self.taps = tap_blocks(backbone.config, config.blocks)
         self.lateral: nn.Module | None = None
         if isinstance(backbone, Convolutional):
+            backbone.freeze_reader()
             self.lateral = nn.Conv2d(backbone.config.stage_widths[-1], backbone.config.stage_widths[-2], 1)
         self.places = places_of(backbone.config, size, config.scales)
         self.queries = min(config.queries, self.places)

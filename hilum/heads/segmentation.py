@@ -66,6 +66,8 @@ class Segmenter(nn.Module):
         super().__init__()
         self.config, self.findings = config, findings
         self.backbone = backbone
+        if isinstance(backbone, Convolutional):
+            backbone.freeze_reader()
         drawn = findings * config.maps
         make = UPerNet if config.form == "upernet" else Restorer
         self.head = make(backbone.config, drawn, config)

@@ -125,6 +125,7 @@ class ClipResNet(Convolutional):
     """Films to features."""
 
     config: ClipResNetConfig
+    reader = "attnpool"
 
     def __init__(self, config: ClipResNetConfig) -> None:
         super().__init__()

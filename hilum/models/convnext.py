@@ -142,6 +142,7 @@ class ConvNext(Convolutional):
     """Films to features."""
 
     config: ConvNextConfig
+    reader = "norm"
 
     def __init__(self, config: ConvNextConfig) -> None:
         super().__init__()

@@ -85,6 +85,7 @@ class Convolutional(nn.Module, ABC):
 
     config: ConvolutionalConfig
     num_prefix_tokens = 1  # tokens before the cells in `forward_features`: the film's vector
+    reader: str | None = None  # the module that makes the vector of the last map, where it has weights
 
     def __init__(self) -> None:
         super().__init__()
@@ -97,6 +98,11 @@ class Convolutional(nn.Module, ABC):
     def read_map(self, last: Tensor) -> tuple[Tensor, Tensor]:
         """The film's vector and the cells beside it: (B, D, ., .) of the last stage -> (B, width), (B, width, ., .)."""
         return last.mean((2, 3)), last
+
+    def freeze_reader(self) -> None:
+        """Let what makes the vector stay as it is: heads that read the maps alone send it no gradient."""
+        if self.reader is not None:
+            self.get_submodule(self.reader).requires_grad_(False)
 
     def forward(self, images: Tensor) -> Tensor:
         """The same as `forward_features`."""
