@@ -28,11 +28,11 @@ def grid_of(images: Tensor, patch_size: int, stride: int | None = None) -> tuple
     step = patch_size if stride is None else stride
     height, width = images.shape[-2:]
     if min(height, width) < patch_size or (height - patch_size) % step or (width - patch_size) % step:
-        sides = f"multiples of {patch_size}" if step == patch_size else f"{patch_size} + a multiple of {step}"
+        sides = f"a multiple of {patch_size}" if step == patch_size else f"{patch_size} + a multiple of {step}"
         raise ConfigError(
             f"images of {height} x {width} pixels do not divide into patches of {patch_size}",
             where="image_size",
-            fix=f"Use sides that are {sides}",
+            fix=f"Make each side {sides}",
         )
     return (height - patch_size) // step + 1, (width - patch_size) // step + 1
 

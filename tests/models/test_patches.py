@@ -60,5 +60,5 @@ def test_overlapping_patches_that_do_not_reach_the_edge_are_refused() -> None:
 
 
 def test_a_side_that_does_not_divide_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"8 x 10 pixels .* patches of 4.*multiples of 4"):
+    with pytest.raises(ConfigError, match=r"8 x 10 pixels .* patches of 4.*a multiple of 4"):
         patchify(torch.zeros(1, 1, 8, 10), 4)
