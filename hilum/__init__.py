@@ -16,6 +16,7 @@ _PUBLIC = {
     "prepare": "hilum.commands.prepare:prepare",
     "audit": "hilum.commands.audit:audit",
     "pretrain": "hilum.commands.pretrain:pretrain",
+    "convert": "hilum.commands.convert:convert",
     "embed": "hilum.commands.embed:embed",
     "adapt": "hilum.commands.adapt:adapt",
     "evaluate": "hilum.commands.evaluate:evaluate",
@@ -26,6 +27,7 @@ _PUBLIC = {
     "retrieve": "hilum.commands.retrieve:retrieve",
     "ground": "hilum.commands.ground:ground",
     "restore": "hilum.commands.restore:restore",
+    "export": "hilum.commands.export:export",
     "info": "hilum.commands.info:info",
     "demo": "hilum.commands.demo:demo",
     # things

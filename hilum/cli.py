@@ -19,6 +19,7 @@ VERBS = {
     ),
     "audit": ("hilum.commands.audit:audit", "find patients and images that leak across splits and sets"),
     "pretrain": ("hilum.commands.pretrain:pretrain", "films, and their reports -> pretrained encoder"),
+    "convert": ("hilum.commands.convert:convert", "a released encoder of others -> one of ours, with its own pixels"),
     "embed": ("hilum.commands.embed:embed", "encoder + films -> features on disk that every head can read"),
     "adapt": ("hilum.commands.adapt:adapt", "encoder + labelled films -> classifier, masks, boxes, or risk over time"),
     "evaluate": ("hilum.commands.evaluate:evaluate", "a trained model + test films -> results with intervals"),
@@ -29,6 +30,7 @@ VERBS = {
     "retrieve": ("hilum.commands.retrieve:retrieve", "the reports of a film, the films of a report, similar films"),
     "ground": ("hilum.commands.ground:ground", "where on the film is what a sentence says, or a query looks at"),
     "restore": ("hilum.commands.restore:restore", "masked film and report, restored"),
+    "export": ("hilum.commands.export:export", "an encoder -> timm, transformers, ONNX, or the Hub, with its model card"),
     "info": ("hilum.commands.info:info", "say what a run, checkpoint or data set is"),
     "demo": ("hilum.commands.demo:demo", "the whole road on synthetic films, in minutes"),
 }
