@@ -12,10 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from hilum.models.backbone import architecture_from_json, in_words
+
 # Licences the Hub knows by an id of its own (from memory, its list of repository licences); others are "other"
-HUB_LICENCES: Final = frozenset(
-    "apache-2.0 mit bsd-2-clause bsd-3-clause cc0-1.0 cc-by-4.0 cc-by-sa-4.0 cc-by-nc-4.0 cc-by-nd-4.0 cc-by-nc-sa-4.0 "
-    "cc-by-nc-nd-4.0 gpl-3.0 agpl-3.0 lgpl-3.0 mpl-2.0 openrail unknown".split()
+HUB_LICENCES: Final = (
+    *("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "gpl-3.0", "agpl-3.0", "lgpl-3.0", "mpl-2.0", "openrail"),
+    *("cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nd-4.0", "cc-by-nc-sa-4.0", "cc-by-nc-nd-4.0"),
 )
 TAGS: Final = ("chest-x-ray", "radiology", "medical-imaging", "feature-extraction", "hilum")
 NOT_STATED: Final = "Not stated."
@@ -80,12 +82,13 @@ def model_card(
         made: how the folder was made (command, version), printed at the end.
     """
     said, way = statement or Statement(), loading or Loading()
+    lines = way.lines.replace("{here}", "FOLDER")
     origin = {key: value for key, value in description["origin"].items() if value not in (None, "", {}, [])}
     parts = [
         _front_matter(said, way),
         f"# {_one_line(said.title) if said.title else 'Chest X-ray encoder'}",
         f"{_network(description)}, {parameters:,} parameters.",
-        f"## How to load\n\n```python\n{way.lines}\n```",
+        f"## How to load\n\n```python\n{lines}\n```",
         *(f"- {note}" for note in way.notes),
         "## What it saw",
         _table(origin) or "Its origin is not recorded.",
@@ -117,19 +120,10 @@ def _front_matter(said: Statement, way: Loading) -> str:
 
 def _network(description: Mapping[str, Any]) -> str:
     """What the network is, in a few words, from its sizes."""
-    sizes = description["architecture"]
-    family = {"resnet": "ResNet", "densenet": "DenseNet", "convnext": "ConvNeXt", "clip_resnet": "CLIP ResNet"}
-    kind = family.get(sizes["family"], sizes["family"]) if "family" in sizes else "Vision Transformer"
-    words = [
-        kind,
-        *(f"{name.replace('_', ' ')} {sizes[name]}" for name in ("depth", "width", "heads") if name in sizes),
-    ]
-    if "patch_size" in sizes:
-        words.append(f"patches of {sizes['patch_size']} px")
-    words += [f"{sizes['image_size']} px", f"{sizes['channels']} channel{'s' if sizes['channels'] != 1 else ''}"]
-    if "towers" in description:
-        words.append("with a report encoder in the same space")
-    return ", ".join(words)
+    sizes = architecture_from_json(description["architecture"], where="architecture")
+    grey = "1 channel" if sizes.channels == 1 else f"{sizes.channels} channels"
+    reports = ", with a report encoder in the same space" if "towers" in description else ""
+    return f"{in_words(sizes)}, {sizes.image_size} px, {grey}{reports}"
 
 
 def _measured(found: Measured) -> str:

@@ -15,6 +15,7 @@ from typing import Final
 from hilum.checkpoint import CARD, whole_folder
 from hilum.encoder import Encoder
 from hilum.errors import ConfigError
+from hilum.exporting.places import record_without_places
 from hilum.lookup import lookup
 from hilum.model_card import Loading, Measured, Statement, model_card
 
@@ -55,12 +56,13 @@ class Exported:
 
 def export_encoder(
     encoder: Encoder,
-    format: str,  # noqa: A002  # what the command line calls it
+    format: str,  # what the command line calls it
     out: str | Path,
     *,
     statement: Statement | None = None,
     measured: Sequence[Measured] = (),
     made: dict[str, str] | None = None,
+    place: str = "FOLDER",
 ) -> Exported:
     """Write an encoder into a folder in one of `FORMATS`.
 
@@ -71,6 +73,7 @@ def export_encoder(
         statement: licence and data, for the card.
         measured: results, for the card.
         made: how the folder is made, for the card.
+        place: what the card's example loads.
 
     Raises:
         ConfigError: no such format, or the folder is not empty, or the format cannot hold this encoder; it says which
@@ -81,15 +84,23 @@ def export_encoder(
     write: Callable[[Encoder, Path], Written] = lookup(FORMATS, format, kind="format")
     folder = Path(out)
     refuse_full(folder)
+    shared = Encoder(
+        encoder.model,
+        encoder.preprocessing,
+        record_without_places(encoder.origin),
+        towers=encoder.towers,
+        tokenizer=encoder.tokenizer,
+        pool=encoder.pool,
+    )
     with whole_folder(folder) as partial:
-        written = write(encoder, partial)
+        written = write(shared, partial)
         loading = written.loading
         notes = (*loading.notes, *(f"Left behind: {part}." for part in written.left_behind))
         card = model_card(
-            encoder.describe(),
+            shared.describe(),
             sum(weight.numel() for weight in encoder.model.parameters()),
             statement=statement,
-            loading=Loading(loading.library, loading.lines, notes),
+            loading=Loading(loading.library, loading.lines.replace("{here}", place), notes),
             measured=measured,
             made={"format": format, **(made or {})},
         )

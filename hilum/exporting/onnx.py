@@ -1,9 +1,9 @@
 """One ONNX file: films in, every token and the encoder's vector out, at any batch and any size its patches tile.
 
-The graph is PyTorch's own export (dynamo); position tables and rotary positions are computed inside it from the size of
-the film, by the encoder's own rule. What comes in is the normalised film: the preprocessing record stands as JSON in
-the file's metadata (`hilum.preprocessing`), for whoever prepares it. Weights are inside the file below 2 GB, the limit
-of its encoding, and in `model.onnx.data` beside it above (a ViT-L is 1.2 GB).
+The graph is PyTorch's own export (dynamo); position tables and rotary positions are made inside it from the size of the
+film, by the encoder's own rule (`models/table_products.py`). What comes in is the normalised film: the preprocessing
+record stands as JSON in the file's metadata (`hilum.preprocessing`), for whoever prepares it. Weights are inside the
+file below 2 GB, the limit of its encoding, and in `model.onnx.data` beside it above (a ViT-L is 1.2 GB).
 """
 
 from __future__ import annotations
@@ -24,10 +24,13 @@ from hilum import optional
 from hilum.encoder import Encoder
 from hilum.exporting.formats import Written
 from hilum.model_card import Loading
-from hilum.models.vit import VisionTransformer, ViTConfig
+from hilum.models.clip_resnet import ClipResNetConfig
+from hilum.models.pooling import pool_tokens
+from hilum.models.vit import ViTConfig
 
 MODEL: Final = "model.onnx"
 OPSET: Final = 18
+CELL: Final = 32  # pixels a side that a convolutional network shrinks to one cell
 LIMIT: Final = 2**31 - 2**24  # bytes of weights that leave room for the graph in one protobuf
 STATED: Final = "films come in normalised; the record that says how is in the file's metadata, hilum.preprocessing"
 SUPPORT: Final = ("onnx", "onnxscript")  # what the export itself needs; running it needs onnxruntime alone
@@ -43,13 +46,7 @@ class Reading(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """See the class."""
         tokens = self.model.forward_features(images)
-        if self.pool == "cls":
-            return tokens, tokens[:, 0]
-        if isinstance(self.model, VisionTransformer):
-            mean = self.model.pooled_mean(tokens)
-        else:
-            mean = tokens[:, self.model.num_prefix_tokens :].mean(dim=1)
-        return tokens, mean if self.pool == "mean" else torch.cat([tokens[:, 0], mean], dim=1)
+        return tokens, pool_tokens(self.model, tokens, self.pool)
 
 
 def write(encoder: Encoder, folder: Path) -> Written:
@@ -88,18 +85,18 @@ def _shapes(encoder: Encoder) -> tuple[Tensor, dict[int, Any], str]:
     """An example film, which of its sides may vary, and that in words."""
     sizes = encoder.model.config
     batch = {0: Dim("batch", min=1)}
-    if not isinstance(sizes, ViTConfig) or sizes.stride != sizes.patch_size:
-        square = torch.zeros(2, sizes.channels, sizes.image_size, sizes.image_size)
-        return square, batch, f"any batch; films of {sizes.image_size} x {sizes.image_size} px, the size is fixed"
-    patch = sizes.patch_size
-    rows, columns = Dim("rows", min=1, max=512), Dim("columns", min=1, max=512)
+    if isinstance(sizes, ViTConfig | ClipResNetConfig):
+        step, rim = (sizes.stride, sizes.patch_size - sizes.stride) if isinstance(sizes, ViTConfig) else (CELL, 0)
+        rows, columns = Dim("rows", min=1, max=512), Dim("columns", min=1, max=512)
+        sides = {2: step * rows + rim, 3: step * columns + rim} if rim else {2: step * rows, 3: step * columns}
+        first = f"{rim} px and " if rim else ""
+        free = f"any batch; any height and width of {first}a multiple of {step} px"
+    else:
+        step, rim = CELL, 0
+        sides = {2: Dim("height", min=CELL, max=512 * CELL), 3: Dim("width", min=CELL, max=512 * CELL)}
+        free = f"any batch; any height and width from {CELL} px on"
     # no side of the example equals another, or the export would take the two for one
-    example = torch.zeros(2, sizes.channels, 5 * patch, 3 * patch)
-    return (
-        example,
-        batch | {2: patch * rows, 3: patch * columns},
-        f"any batch; any height and width in steps of {patch} px",
-    )
+    return torch.zeros(2, sizes.channels, 5 * step + rim, 3 * step + rim), batch | sides, free
 
 
 def _metadata(encoder: Encoder) -> dict[str, str]:

@@ -199,7 +199,7 @@ def ratio_for(hidden: int, width: int) -> float:
 
 
 def _pretrained_cfg(record: Preprocessing) -> tuple[dict[str, Any], list[str]]:
-    """timm's words for the preprocessing record, and what they do not say."""
+    """Timm's words for the preprocessing record, and what they do not say."""
     lacking = [
         f"{name} = {getattr(record, name)!r}"
         for name, said in (
@@ -234,13 +234,14 @@ def _pretrained_cfg(record: Preprocessing) -> tuple[dict[str, Any], list[str]]:
 
 def _lines(encoder: Encoder, sizes: ViTConfig) -> str:
     """The Python that loads it and reads tokens and vector."""
+    first = int(sizes.class_token) + sizes.registers
     vector = "model(images)" if encoder.pool != "cls+mean" else "tokens[:, 0]  # beside the mean of the patch tokens"
     lines = [
         "import timm",
         "",
         'model = timm.create_model("local-dir:{here}", pretrained=True).eval()  # on the Hub: "hf-hub:{here}"',
         f"images = ...  # (B, {sizes.channels}, {sizes.image_size}, {sizes.image_size}), made as below",
-        f"tokens = model.forward_features(images)  # (B, {int(sizes.class_token) + sizes.registers} + patches, {sizes.width})",
+        f"tokens = model.forward_features(images)  # (B, {first} + patches, {sizes.width})",
         f"vector = {vector}",
     ]
     return "\n".join(lines)

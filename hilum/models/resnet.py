@@ -184,6 +184,8 @@ class ResNet(Convolutional):
     def enlarge(self, images: Tensor) -> Tensor:
         """What the first convolution sees: (B, C, H, W) -> (B, C, enlarged, enlarged), bilinear between corners."""
         side = self.config.enlarged
-        if side is None or images.shape[-2:] == (side, side):
+        if side is None:
+            return images
+        if not torch.compiler.is_exporting() and images.shape[-2:] == (side, side):  # a graph asks nothing of sizes
             return images
         return F.interpolate(images, size=(side, side), mode="bilinear", align_corners=True)

@@ -22,12 +22,12 @@ def vit_encoder(pool: Pool = "cls", pixels: Preprocessing = PIXELS, **sizes: Any
     return Encoder(model, pixels, ORIGIN, pool=pool)
 
 
-def shake(model: torch.nn.Module, seed: int = 0) -> None:
+def shake(model: torch.nn.Module, scale: float = 0.2) -> None:
     """No weight stays where it was initialised: a tensor that is not carried over shows."""
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
     with torch.no_grad():
         for weight in model.parameters():
-            weight += 0.2 * torch.randn_like(weight)
+            weight += scale * torch.randn_like(weight)
 
 
 def film(height: int = 50, width: int = 40) -> np.ndarray:
