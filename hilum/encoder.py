@@ -246,7 +246,8 @@ def load(
     """Load an encoder: one of ours, or one that others released (`hilum convert --layouts` lists them).
 
     Args:
-        source: a run folder (its exported encoder), an encoder folder, a released file or folder.
+        source: a run folder (its exported encoder), an encoder folder, a released file or folder, the name of one on
+            the Hugging Face Hub (org/name, hf://org/name@revision), or timm:NAME where timm is installed.
         layout: of a released file whose tensors fit several; found out where omitted.
         heads: attention heads of a released file, which no tensor tells; width // 64 where omitted.
         text_heads: the same of its text encoder.
@@ -260,10 +261,12 @@ def load(
         ConfigError: no such layout, or an answer that an encoder of ours does not need.
     """
     from hilum.released.asked import Asked  # what is released is built with this file, so it cannot come before it
+    from hilum.released.hub import resolve
 
     reader, reports = (None if given is None else Path(given) for given in (tokenizer, text))
     asked = Asked(heads, text_heads, image_size, patch_stride, reader, reports)
-    folder = encoder_folder(Path(source))
+    source = resolve(source)
+    folder = encoder_folder(source)
     if not is_ours(folder):
         from hilum.released.layouts import build
 

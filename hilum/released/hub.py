@@ -2,6 +2,7 @@
 
     resolve("microsoft/rad-dino")               # org/name
     resolve("hf://microsoft/rad-dino@v1.0")     # the same, of a revision
+    resolve("timm:vit_small_patch16_224")       # what timm holds under this name, where timm is installed
 
 A path that exists is itself. What a cache already holds is never asked for again, so a machine without a network works
 once the files are there; HF_HUB_OFFLINE=1 forbids the network altogether. Only files that an encoder is built from are
@@ -18,12 +19,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from hilum.checkpoint import CONFIG, FILES
 from hilum.errors import CheckpointError
+from hilum.released.timm_models import DOOR, repository_of
 
 SCHEME: Final = "hf://"
 _NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")  # org/name
 _BESIDE: Final = (
-    *("config.json", "open_clip_config.json", "preprocessor_config.json", "adapter_config.json"),
+    *(CONFIG, FILES, "open_clip_config.json", "preprocessor_config.json", "adapter_config.json"),
     *("model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
     *("vocab.txt", "vocab.json", "merges.txt"),
 )
@@ -32,25 +35,40 @@ _PICKLED: Final = ("pytorch_model.bin", "open_clip_pytorch_model.bin", "*.bin", 
 _ASIDE: Final = ("*/*", "optimizer*", "training_args*", "scheduler*", "rng_state*")  # no weights of an encoder
 
 
+def name_of(folder: Path) -> str | None:
+    """org/name@revision of a folder in the cache, for the records; None for any other."""
+    parts = folder.parts
+    if len(parts) < 3 or parts[-2] != "snapshots" or not parts[-3].startswith("models--"):
+        return None
+    return f"{parts[-3].removeprefix('models--').replace('--', '/')}@{parts[-1]}"
+
+
 def is_name(name: str) -> bool:
     """Whether a text has the form of a Hub name: hf://org/name[@revision], or org/name."""
     return name.startswith(SCHEME) or _NAME.fullmatch(name) is not None
 
 
-def resolve(name: str) -> Path:
+def resolve(source: str | Path) -> Path:
     """The folder of a Hub name, or the path itself.
 
+    `org/name` is a path all the same where `org` is a folder here: a misspelt path asks no one on the network.
+
     Args:
-        name: a path that exists, `org/name`, or `hf://org/name[@revision]`.
+        source: a path, `org/name`, `hf://org/name[@revision]`, or `timm:NAME`.
 
     Returns:
         A path on this machine.
 
     Raises:
         CheckpointError: nothing there and no such name; or not in the cache and not to be had, and why.
+        MissingDependencyError: `timm:NAME` without timm.
     """
-    if not name.startswith(SCHEME) and (Path(name).exists() or not is_name(name)):
-        return Path(name)
+    name = re.sub(r"^hf:/+", SCHEME, str(source))  # a Path keeps one slash of two
+    if name.startswith(DOOR):
+        name = SCHEME + repository_of(name)
+    here = Path(name)
+    if not name.startswith(SCHEME) and (here.exists() or here.parent.is_dir() or not is_name(name)):
+        return here
     repository, _, revision = name.removeprefix(SCHEME).partition("@")
     if not _NAME.fullmatch(repository):
         raise CheckpointError(
@@ -78,8 +96,11 @@ def _is_whole(folder: Path) -> bool:
     """Whether a snapshot holds weights, and all parts of them."""
     files = {file.name for file in folder.iterdir() if file.is_file()}
     if (index := "model.safetensors.index.json") in files:
-        named = json.loads((folder / index).read_text(encoding="utf-8")).get("weight_map", {})
-        return bool(named) and {str(part) for part in named.values()} <= files
+        try:
+            named = json.loads((folder / index).read_text(encoding="utf-8"))["weight_map"].values()
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return False  # fetched again
+        return {str(part) for part in named} <= files
     return bool(_matching(files, (*_SAFE, *_PICKLED)))
 
 

@@ -21,6 +21,7 @@ from hilum.models.towers import Towers
 from hilum.released.asked import Asked
 from hilum.released.found import Found, Joint
 from hilum.models.pretrained.kinds import what_it_is
+from hilum.released.hub import name_of
 from hilum.released.source import Source, open_source
 from hilum.transforms.text import Tokenizer, read_tokenizer
 
@@ -155,7 +156,7 @@ def _origin(source: Source, name: str, found: Found, *, read: bool) -> dict[str,
         text = f"text: {len(found.joint.weights)} tensors, {found.joint.vocabulary:,} word pieces"
         notes.append(text if read else f"{text}, left behind: give its tokenizer to compare films with text")
     return {
-        "file": source.path.name,
+        "file": name_of(source.path) or source.path.name,
         "sha256": file_digest(source.weights[0]) if len(source.weights) == 1 else _digests(source),
         "layout": name,
         "notes": [*notes, *found.notes, *(f"dropped {line}" for line in _grouped(found.dropped))],

@@ -1,60 +1,50 @@
-"""Models that timm itself makes, as sources: `hilum.load("timm:vit_small_patch16_224")` where timm is installed.
+"""Names of timm's models to repositories of the Hub: `hilum.load("timm:vit_small_patch16_224")`, with timm installed.
 
-Whatever timm knows by name is asked of timm, weights and configuration together; the layouts then read it as they read
-a file, so that a model of timm which no layout knows is named and not guessed at.
+timm knows which weights an architecture has by default and where they lie; the network itself is ours. So the weights
+come through the same door as every file, and nothing of timm's is run but its table of names.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from hilum.errors import CheckpointError
 from hilum.optional import require
-from hilum.released.source import Source
 
 DOOR: Final = "timm:"  # before the name of an architecture
 
 
-def create(name: str) -> Source:
-    """An architecture of timm with its pretrained weights, as a source: what `hilum.load("timm:NAME")` opens.
+def repository_of(name: str) -> str:
+    """The repository on the Hub that holds a model's pretrained weights.
 
     Args:
-        name: `timm:` and a name that timm knows, with or without a tag ("timm:vit_small_patch16_224.augreg_in1k").
+        name: `timm:` and an architecture of timm, with or without a tag ("timm:vit_small_patch16_224.augreg_in1k").
+
+    Returns:
+        org/name.
 
     Raises:
         MissingDependencyError: timm is not installed.
-        CheckpointError: timm has no such architecture or no weights for it, or they can neither be found nor fetched.
+        CheckpointError: timm has no such model, or no weights for it.
     """
     timm = require("timm", extra="timm")
     plain = name.removeprefix(DOOR)
-    if plain.split(".")[0] not in timm.list_models():
-        near = timm.list_models(f"*{plain.split('.')[0]}*")[:3]
+    architecture, _, tag = plain.partition(".")
+    if not timm.is_model(architecture):
+        near = timm.list_models(f"*{architecture}*")[:3]
         raise CheckpointError(
             f"timm {timm.__version__} has no architecture of this name",
             where=name,
-            fix=f"Known are {', '.join(near)}" if near else "List them with timm.list_models()",
+            fix=f"It has {', '.join(near)}" if near else "timm.list_models() lists them",
         )
-    try:
-        model = timm.create_model(plain, pretrained=True)
-    except Exception as error:  # timm and the network behind it raise what they like; the user needs one sentence
+    tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{architecture}.*")]
+    if not tags or (tag and tag not in tags):
         raise CheckpointError(
-            f"has no pretrained weights that can be had ({type(error).__name__}: {str(error).splitlines()[0][:200]})",
+            "timm has no pretrained weights for it" + (f" of the tag {tag}" if tags else ""),
             where=name,
-            fix="Fetch them once with a network, or give a file of weights",
-        ) from error
-    return source_of(model, name)
-
-
-def source_of(model: Any, name: str) -> Source:
-    """A model of timm as a source: its state dict, and what its configuration tells."""
-    settings = dict(model.pretrained_cfg)
-    blocks = getattr(model, "blocks", None)
-    heads = getattr(getattr(blocks[0], "attn", None), "num_heads", None) if blocks is not None and len(blocks) else None
-    config = {
-        "architecture": settings.get("architecture", name.removeprefix(DOOR)),
-        "global_pool": getattr(model, "global_pool", ""),
-        "pretrained_cfg": settings,
-        "model_args": {"num_heads": heads} if isinstance(heads, int) else {},
-    }
-    return Source(Path(name), {key: value.detach() for key, value in model.state_dict().items()}, config)
+            fix=f"It has {', '.join(tags)}" if tags else "Give a file of weights",
+        )
+    repository = timm.get_pretrained_cfg(plain).hf_hub_id
+    if not repository:
+        raise CheckpointError("timm names no repository that holds its weights", where=name, fix="Give their file")
+    return str(repository)

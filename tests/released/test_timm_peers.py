@@ -16,7 +16,6 @@ from hilum.released.asked import Asked
 from hilum.released.found import Found
 from hilum.released.layouts import layout_of
 from hilum.released.source import Source
-from hilum.released.timm_models import source_of
 from hilum.released.timm_vit import LAYOUT
 
 pytestmark = pytest.mark.timm
@@ -64,6 +63,18 @@ def tiny(name: str) -> Any:
     for weight in model.parameters():
         torch.nn.init.normal_(weight, std=0.2)
     return model
+
+
+def source_of(model: Any, name: str) -> Source:
+    """A model of timm as its Hub would lay it out."""
+    settings = dict(model.pretrained_cfg)
+    config = {
+        "architecture": settings.get("architecture", name),
+        "global_pool": model.global_pool,
+        "pretrained_cfg": settings,
+        "model_args": {"num_heads": getattr(getattr(model.blocks[0], "attn", None), "num_heads", None)},
+    }
+    return Source(Path(name), {key: value.detach() for key, value in model.state_dict().items()}, config)
 
 
 def built(found: Found) -> VisionTransformer:
