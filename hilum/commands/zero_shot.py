@@ -10,6 +10,7 @@ def zero_shot(
     *,
     data: str,
     out: str,
+    also: tuple[str, ...] = (),
     labels: tuple[str, ...] = (),
     prompts: str = "findings",
     scoring: Literal["chexzero", "biovil", "maco-released"] = "chexzero",
@@ -26,11 +27,13 @@ def zero_shot(
     """Score findings by sentences and judge them; writes results.html, .md, .json and predictions.parquet.
 
     Args:
-        encoder: a run or encoder folder of a method that reads reports (maco, medim).
+        encoder: a run or encoder folder of a method that reads reports (maco, medim), or a converted one (chexzero).
         data: folder with a manifest that has label columns.
         out: folder for the results; new or empty.
+        also: more encoders, e.g. B,C, whose probabilities are averaged with the first one's, as CheXzero does with ten.
         labels: findings to score; default all labelled findings that the prompts speak of.
-        prompts: a YAML file of sentences for and against each finding, or findings, which comes with the package.
+        prompts: a YAML file of sentences for and against each finding, or one that comes with the package: findings
+            (plain sentences) or chexzero (the name of the finding, and no before it).
         scoring: chexzero averages sentences at unit length and compares cosines; biovil averages raw sentences;
             maco-released compares raw products.
         thresholds: none uses no label at all; validation chooses those of the largest F1 on the val split.
@@ -57,6 +60,7 @@ def zero_shot(
         data,
         out,
         ZeroShot(**{name: given[name] for name in ZeroShot.__dataclass_fields__}),
+        also=also,
         runner=Runner(device=device, batch_size=batch_size, workers=workers),
         command=f"hilum {shlex.join(as_words(zero_shot, given))}",
     )

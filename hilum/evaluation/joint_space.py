@@ -121,8 +121,9 @@ def word_vectors(encoder: JointEncoder, texts: Sequence[str]) -> list[Tensor]:
     """
     towers, tokenizer = encoder.require_towers()
     if not towers.config.aligns_words:
+        name = encoder.origin.get("method", encoder.origin.get("layout"))
         raise ConfigError(
-            f"the encoder ({encoder.origin.get('method')}) aligned whole sentences with films, not words",
+            f"the encoder ({name}) aligned whole sentences with films, not words",
             where="encoder",
             fix="Use another preset, or an encoder pretrained by medim",
         )
@@ -164,7 +165,7 @@ def asked_of(encoder: JointEncoder, source: str | JointEncoder, data: str, manif
     """Which encoder was asked about which films, for a results page."""
     return {
         "encoder": source if isinstance(source, str) else "given",
-        "method": encoder.origin.get("method"),
+        "method": encoder.origin.get("method", encoder.origin.get("layout")),  # pretrained here, or converted
         "data": data,
         "manifest_sha256": manifest.digest,
     }

@@ -63,6 +63,7 @@ def judge_zero_shot(
     out: str,
     options: ZeroShot,
     *,
+    also: Sequence[str | JointEncoder] = (),
     runner: Runner | None = None,
     command: str = "",
 ) -> Scored:
@@ -73,6 +74,7 @@ def judge_zero_shot(
         data: folder with a manifest that has label columns.
         out: a new folder.
         options: what is asked.
+        also: more encoders, whose probabilities are averaged with the first one's (CheXzero: ten checkpoints of a run).
         runner: device, batch size and so on.
         command: shown on the page.
 
@@ -86,7 +88,7 @@ def judge_zero_shot(
     prompts, everything = read_prompts(options.prompts), Manifest.read(data)
     findings, notes = findings_to_score(everything, prompts, options.labels)
     chosen = films_to_read(everything, options.split, options.views)
-    loaded = load(encoder) if isinstance(encoder, str) else encoder
+    loaded = [load(one) if isinstance(one, str) else one for one in (encoder, *also)]
     table = zero_shot_predictions(loaded, chosen, findings, prompts, options.scoring, policy, runner)
     thresholds: dict[str, float | None] = dict.fromkeys(findings)
     if options.thresholds == "validation":
@@ -100,7 +102,7 @@ def judge_zero_shot(
         thresholds=thresholds,
         draws=options.draws,
         seed=options.seed,
-        context={**_context(loaded, encoder, data, everything, prompts, options), "command": command},
+        context={**_context(loaded, (encoder, *also), data, everything, prompts, options), "command": command},
         task="zero-shot",
         in_depth=True,
     )
@@ -136,7 +138,7 @@ def findings_to_score(manifest: Manifest, prompts: Prompts, labels: Sequence[str
 
 
 def zero_shot_predictions(
-    encoder: JointEncoder,
+    encoders: Sequence[JointEncoder],
     manifest: Manifest,
     findings: Sequence[str],
     prompts: Prompts,
@@ -144,8 +146,13 @@ def zero_shot_predictions(
     policy: LabelPolicy,
     runner: Runner,
 ) -> pd.DataFrame:
-    """One row an image: ids, cohort columns, `label.<Finding>` (1, 0, blank) and `score.<Finding>` (probability)."""
-    scores = zero_shot_scores(encoder, manifest, findings, prompts, scoring, runner)
+    """One row an image: ids, cohort columns, `label.<Finding>` (1, 0, blank) and `score.<Finding>`.
+
+    A score is a probability, the mean of those of all encoders.
+    """
+    scores = np.mean(
+        [zero_shot_scores(encoder, manifest, findings, prompts, scoring, runner) for encoder in encoders], axis=0
+    )
     there = {name: rule for name, rule in policy.rules.items() if name in findings}
     targets = targets_of(manifest, findings, LabelPolicy(policy.default, there))
     table = manifest.table[["image_id", *(name for name in COHORT if name in manifest.table)]].copy()
@@ -175,8 +182,8 @@ def zero_shot_scores(
 
 
 def _context(
-    encoder: JointEncoder,
-    source: str | JointEncoder,
+    encoders: Sequence[JointEncoder],
+    sources: Sequence[str | JointEncoder],
     data: str,
     manifest: Manifest,
     prompts: Prompts,
@@ -184,8 +191,8 @@ def _context(
 ) -> dict[str, Any]:
     return {
         "title": f"Zero-shot on the {options.split} split of {Path(data).resolve().name}",
-        "encoder": source if isinstance(source, str) else "given",
-        "method": encoder.origin.get("method"),
+        "encoder": ", ".join(source if isinstance(source, str) else "given" for source in sources),
+        "method": encoders[0].origin.get("method", encoders[0].origin.get("layout")),
         "scoring": options.scoring,
         "prompts": prompts.name,
         "prompts_sha256": prompts.digest,

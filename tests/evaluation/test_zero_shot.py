@@ -137,3 +137,21 @@ def test_what_cannot_be_is_one_clear_sentence(
     with pytest.raises(CheckpointError, match="no finite vector for 1 films, first '9'"):
         ask(broken)
     assert not (tmp_path / "out").exists()
+
+
+def test_several_encoders_answer_as_one(knowing: LookupEncoder, films: Path, prompts: str, tmp_path: Path) -> None:
+    """CheXzero's ensemble: the mean of the probabilities of its checkpoints."""
+    assert knowing.films is not None
+    manifest = Manifest.read(films)
+    other = LookupEncoder(manifest, knowing.text, films=knowing.films.flip(0))
+    options = ZeroShot(prompts=prompts, draws=50)
+    alone = [
+        judge_zero_shot(one, str(films), str(tmp_path / f"{n}"), options, runner=RUNNER).predictions
+        for n, one in enumerate((knowing, other))
+    ]
+    joint = judge_zero_shot(knowing, str(films), str(tmp_path / "both"), options, also=[other], runner=RUNNER)
+    for name in ("score.Mass", "score.Effusion"):
+        mean = (alone[0][name] + alone[1][name]) / 2
+        np.testing.assert_allclose(joint.predictions[name], mean)
+        assert not np.allclose(mean, alone[0][name])
+    assert json.loads((tmp_path / "both" / "results.json").read_text())["context"]["encoder"] == "given, given"

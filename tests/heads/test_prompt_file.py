@@ -23,7 +23,13 @@ def test_shipped_files_cover_public_findings_without_contradiction(name: str) ->
         assert not set(entry.positive) & set(entry.negative), finding
         assert entry.terms, finding
         for sentence in [*entry.positive, *entry.negative]:
-            assert sentence.endswith("."), sentence
+            assert sentence.endswith(".") == (name != "chexzero"), sentence
+
+
+def test_chexzero_names_the_finding_and_denies_it_with_no() -> None:
+    for entry in read_prompts("chexzero").findings.values():
+        assert len(entry.positive) == 1
+        assert entry.negative == (f"no {entry.positive[0]}",)
 
 
 def test_every_wording_of_the_phantom_is_named_by_a_term() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -50,7 +52,7 @@ def test_it_is_transformers_clip(activation: str) -> None:
     from transformers import CLIPTextConfig, CLIPTextModel
 
     torch.manual_seed(0)
-    theirs = CLIPTextModel(
+    theirs: Any = CLIPTextModel(
         CLIPTextConfig(
             vocab_size=END + 1,
             hidden_size=16,
@@ -63,7 +65,8 @@ def test_it_is_transformers_clip(activation: str) -> None:
             eos_token_id=END,
             pad_token_id=0,
         )
-    ).eval()
+    )
+    theirs.eval()
     with torch.no_grad():
         for value in theirs.parameters():
             value.normal_(std=0.3)

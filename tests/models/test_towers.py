@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
+from typing import Any
 
 import pytest
 import torch
@@ -109,8 +110,9 @@ def test_the_mean_word_is_of_the_last_layers_and_of_no_padding() -> None:
     towers = build(FAMILIES["GLoRIA"])
     ids, mask = torch.randint(1, 30, (1, 10)), torch.tensor([[1] * 4 + [0] * 6])
     read = towers.text(ids, mask)
-    x = towers.text.bert.embeddings(input_ids=ids)  # type: ignore[union-attr]
-    layers = [x := layer(x, mask[:, None, None].bool()) for layer in towers.text.bert.encoder.layer]  # type: ignore[union-attr]
+    bert: Any = towers.text.bert
+    x = bert.embeddings(input_ids=ids)
+    layers = [x := layer(x, mask[:, None, None].bool()) for layer in bert.encoder.layer]
     torch.testing.assert_close(read.tokens, layers[0] + layers[1])
     torch.testing.assert_close(towers.text_global(read), read.tokens[:, :4].sum(1) / 10)
     short = towers.text(ids[:, :4], mask[:, :4])

@@ -24,7 +24,7 @@ from hilum.released.source import Source, open_source
 from tests.byte_pairs import byte_pairs_of, write_pair
 from tests.released.clip_files import VIT_B_32, openai_file
 
-CLOSE: dict[str, float] = {"rtol": 1e-4, "atol": 1e-5}
+CLOSE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-5}
 
 
 def source_of(tensors: dict[str, Tensor], name: str = "chexzero.pt", **more: Any) -> Source:
@@ -163,7 +163,8 @@ def huggingface_folder(folder: Path, words: Any) -> Any:
         projection_dim=24,
     )
     torch.manual_seed(0)
-    model = CLIPModel(config).eval()
+    model: Any = CLIPModel(config)
+    model.eval()
     with torch.no_grad():
         for value in model.parameters():
             if value.ndim:
@@ -189,7 +190,7 @@ def test_a_folder_of_transformers_has_its_features(tmp_path: Path) -> None:
     read = [words.encode(text, 20) for text in ("no effusion", "the lungs are clear")]
     ids = torch.from_numpy(np.stack([one.ids for one in read]))
     wanted = theirs(input_ids=ids, pixel_values=films)
-    close = {"rtol": 1e-4, "atol": 1e-4}
+    close: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-4}
     torch.testing.assert_close(F.normalize(encoder.project(films), dim=1), wanted.image_embeds, **close)
     texts = encoder.embed_text(["No effusion", "The LUNGS are clear"])
     torch.testing.assert_close(F.normalize(texts, dim=1), wanted.text_embeds, **close)
@@ -202,16 +203,10 @@ def test_a_vision_model_of_transformers_is_read_without_texts(tmp_path: Path) ->
     from transformers import CLIPVisionConfig, CLIPVisionModel
 
     torch.manual_seed(0)
-    theirs = CLIPVisionModel(
-        CLIPVisionConfig(
-            hidden_size=32,
-            intermediate_size=48,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            image_size=32,
-            patch_size=8,
-        )
-    ).eval()
+    shared: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48}
+    shared |= {"num_hidden_layers": 2, "num_attention_heads": 4}
+    theirs: Any = CLIPVisionModel(CLIPVisionConfig(**shared, image_size=32, patch_size=8))
+    theirs.eval()
     theirs.save_pretrained(tmp_path)
     encoder = hilum.load(tmp_path)
     films = torch.randn(2, 3, 32, 32)

@@ -119,8 +119,10 @@ class BytePairs:
             raise CheckpointError(f"{what}, not CLIP's byte pairs", where=where, fix=_REMEDY)
         if "Lowercase" not in json.dumps(content.get("normalizer")):
             raise CheckpointError("keeps capitals, which CLIP's tokenizer does not", where=where, fix=_REMEDY)
-        pairs = [tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in listed]
-        return cls(vocabulary, pairs, where=where)
+        pairs = [pair.split(" ") if isinstance(pair, str) else pair for pair in listed]  # older files, newer files
+        if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+            raise CheckpointError("its merges are not pairs", where=where, fix=_REMEDY)
+        return cls(vocabulary, [(first, second) for first, second in pairs], where=where)
 
     @classmethod
     def _from_list(cls, text: str, where: str | Path) -> BytePairs:

@@ -105,6 +105,7 @@ def test_other_files_are_called_what_they_are(words: BytePairs, tmp_path: Path) 
         "cased.json": (json.dumps(cased), "keeps capitals"),
         "lacking.json": (json.dumps(lacking), "has no entry <|startoftext|>"),
         "moved.json": (json.dumps({**content, "model": {**content["model"], "vocab": moved}}), "not the last entry"),
+        "merges.json": (json.dumps({**content, "model": {**content["model"], "merges": ["a b c"]}}), "are not pairs"),
         "page.json": ("<html>", "is no tokenizer file"),
         "page.txt": ("<html> not found here", "is no list of merges"),
         "empty.txt": ("#version", "empty list"),
