@@ -8,6 +8,7 @@ first byte.
 
 from __future__ import annotations
 
+import codecs
 import mmap
 import os
 from collections.abc import Sequence
@@ -28,7 +29,8 @@ def main(skip: Sequence[str]) -> None:
     size = os.fstat(0).st_size
     file = mmap.mmap(0, size, access=mmap.ACCESS_READ)
     out = os.fdopen(1, "wb", buffering=1 << 20)
-    "".encode("latin-1"), "".encode("ascii"), b"".decode("raw_unicode_escape")  # codecs are imported on first use
+    for codec in ("ascii", "latin-1", "utf-8", "raw-unicode-escape"):  # imported on first use, which then is too late
+        codecs.lookup(codec)
     confine(size)
     try:
         convert(file, out, skip)
@@ -39,7 +41,7 @@ def main(skip: Sequence[str]) -> None:
     except RecursionError:
         _say("it is nested too deeply")
     except Exception as error:
-        _say(f"it is damaged in a way that nobody foresaw ({type(error).__name__})")
+        _say(f"it is damaged in a way that nobody foresaw ({type(error).__name__}: {str(error)[:100]})")
     finish(0)
 
 

@@ -41,8 +41,8 @@ _ALLOW, _ERROR = 0x7FFF0000, 0x00050001  # SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO 
 _NO_NEW_PRIVILEGES, _SET_SECCOMP, _FILTER = 38, 22, 2  # PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER
 _NEW_USERS, _NEW_NETWORK = 0x10000000, 0x40000000  # CLONE_NEWUSER, CLONE_NEWNET
 
-# the only audited actions of a reader that holds its files: identities of records, tracebacks, the end
-_HARMLESS: Final = frozenset({"builtins.id", "object.__getattr__", "sys._getframe", "cpython._PySys_ClearAuditHooks"})
+# the only audited actions of a reader that holds its files: identities of records, rows of numbers, tracebacks
+_HARMLESS: Final = frozenset({"builtins.id", "array.__new__", "object.__getattr__", "sys._getframe"})
 
 
 def seconds_for(size: int) -> int:

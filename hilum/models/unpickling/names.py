@@ -37,6 +37,7 @@ WIDTHS: Final[Mapping[str, int]] = MappingProxyType(  # bytes of the types that 
 
 _BUILTINS: Final = (
     "bool|bytearray|bytes|complex|dict|float|frozenset|int|list|object|range|set|slice|str|tuple|NoneType|Ellipsis"
+    "|long|unicode|basestring|xrange"  # Python 2
 )
 _REBUILDS: Final = (
     "tensor|tensor_v2|tensor_v3|parameter|parameter_with_state|qtensor|sparse_tensor|sparse_csr_tensor|nested_tensor"
