@@ -70,7 +70,7 @@ def test_another_size_and_the_whole_film() -> None:
     for name in PIXELS:
         record = PIXELS[name].record
         for rule in ("squeeze", "pad"):
-            whole = record.whole(96, rule)  # type: ignore[arg-type]
+            whole = record.whole(96, rule)
             assert (whole.size, whole.resize, whole.seen, whole.reduce) == (96, rule, 1, "crop")
             assert (whole.mean, whole.rescale, whole.eight_bit) == (record.mean, record.rescale, record.eight_bit)
 

@@ -172,7 +172,7 @@ def test_timms_evaluation_transform(mode: str, share: float, size: int, kernel: 
     from timm.data import create_transform
 
     said = {"crop_pct": share, "crop_mode": mode, "interpolation": kernel, "mean": IMAGENET[0], "std": CLIP[1]}
-    made: Any = create_transform(input_size=(3, size, size), is_training=False, **said)  # type: ignore[arg-type]
+    made: Any = create_transform(input_size=(3, size, size), is_training=False, **said)
     agree(lambda film: made(rgb(film)), from_timm({**said, "input_size": (3, size, size)}))
 
 

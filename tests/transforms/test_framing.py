@@ -66,6 +66,6 @@ def test_the_centre_square_is_cut_before_the_resize() -> None:
 
 def test_numbers_are_whole() -> None:
     for rule in ("squeeze", "shortest", "pad", "square"):
-        how = fit((517, 611), replace(PLAIN, resize=rule, resize_to=256))  # type: ignore[arg-type]
+        how = fit((517, 611), replace(PLAIN, resize=rule, resize_to=256))
         assert all(isinstance(number, int) for number in (*how.cut, *how[1:]))
         assert np.prod(how.cut[2:]) > 0

@@ -64,7 +64,7 @@ def test_area_enlarges_by_flat_pixels_with_straight_edges() -> None:
 @pytest.mark.parametrize("kind", [np.uint8, np.float32])
 def test_area_is_opencvs_to_the_level(before: tuple[int, int], after: tuple[int, int], kind: type) -> None:
     cv2 = pytest.importorskip("cv2")
-    film = odd_film(*before).astype(kind)
+    film: np.ndarray = odd_film(*before).astype(kind)
     expected = cv2.resize(film, after[::-1], interpolation=cv2.INTER_AREA)
     np.testing.assert_allclose(resized(film, *after, "area"), expected, atol=0 if kind is np.uint8 else 1e-4)
 
