@@ -2,8 +2,9 @@
 
 Paper: https://arxiv.org/abs/2405.05237; names of hustvl/EVA-X at dc4f32a, read through timm's (Eva of 0.9.0). Tiny and
 small keep query, key and value in one matrix and the two halves of their gated MLP in another (w12); base keeps each
-apart and normalises inside its MLP. Keys have no bias. Learned positions are added and rotary ones turn the patches,
-both on the grid that the position table tells.
+apart and normalises inside its MLP (inside its attention too where a file has that norm, which EVA-X's own loader
+would leave out without a word). Keys have no bias. Learned positions are added and rotary ones turn the patches, whose
+reference grid is that of the position table: 14 x 14 in every release.
 
 The vector of a film is the mean of its patch tokens. Pretraining ended in `norm` over all tokens; EVA-X's own loader
 makes it the norm of that mean (`fc_norm`), and so do we; patch tokens stay as the last block leaves them.
@@ -30,6 +31,7 @@ from hilum.released.prefixes import prefix_before
 from hilum.released.source import Source
 
 _ANCHOR: Final = "patch_embed.proj.weight"
+_GRID: Final = 14  # patches a side in pretraining
 _PATCH: Final = 16  # EVA-02's own releases have the same names and patches of 14
 _STEM: Final = ("cls_token", "pos_embed", "patch_embed.proj.weight", "patch_embed.proj.bias")
 _LINES: Final = {  # ours in a block -> theirs, in the file of pretraining or after fine-tuning with timm; all needed
@@ -80,7 +82,10 @@ def read(source: Source, asked: Asked) -> Found:
     for pattern, why in _ASIDE.items():
         ledger.drop(pattern, why)
     pixels = record("eva-x", size=sizes.image_size, channels=sizes.channels)
-    return Found(sizes, image, pixels, ledger.close(), pool="mean")
+    side = sizes.grid[0]
+    note = f"rotary positions count from its own grid of {side} x {side}; EVA-X's releases have {_GRID} x {_GRID}"
+    notes = () if side == _GRID else (note,)
+    return Found(sizes, image, pixels, ledger.close(), pool="mean", notes=notes)
 
 
 def read_eva(ledger: Ledger, prefix: str) -> dict[str, Tensor]:
