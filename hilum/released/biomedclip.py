@@ -49,7 +49,8 @@ def read(source: Source, asked: Asked) -> Found:
     """
     ledger = Ledger(source.tensors, source.path)
     model = source.config.get("model_cfg") or {}
-    if (pool := (model.get("vision_cfg") or {}).get("timm_pool", "")) not in ("", "token"):
+    pool = model["vision_cfg"].get("timm_pool", "avg") if model.get("vision_cfg") else ""  # open_clip's own default
+    if pool not in ("", "token"):
         raise CheckpointError(f"its films are pooled by {pool!r}, which is not read here", where=source.path)
     image = fold_positions(ledger.take_under(_TRUNK), where=source.path)
     told = Told(norm_eps=1e-6)
@@ -67,7 +68,7 @@ def read(source: Source, asked: Asked) -> Found:
 
 def _joint(ledger: Ledger, said: Mapping[str, Any], asked: Asked) -> Joint:
     """The report encoder and both projections."""
-    named = str(said.get("hf_pooler_type") or "cls_last_hidden_state_pooler")
+    named = said.get("hf_pooler_type", "mean_pooler") if said else "cls_last_hidden_state_pooler"
     if named not in _POOLS:
         raise CheckpointError(f"its reports are pooled by {named!r}, which is not read here", where=ledger.where)
     pool = _POOLS[named]

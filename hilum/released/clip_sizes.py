@@ -21,6 +21,10 @@ from hilum.released.vit_sizes import Told, is_square, vit_config
 
 NORM_EPS: Final = 1e-5
 HEAD_WIDTH: Final = 64  # features a head in every released CLIP
+_PLAIN: Final[Mapping[str, Mapping[str, Any]]] = {  # what open_clip can vary without a trace in the tensors
+    "vision": {"attentional_pool": False, "pool_type": "tok", "final_ln_after_pool": False},
+    "text": {"embed_cls": False, "no_causal_mask": False, "pool_type": "argmax", "final_ln_after_pool": False},
+}
 
 
 def image_config(parts: ClipParts, source: Source, asked: Asked) -> ViTConfig | ClipResNetConfig:
@@ -37,7 +41,7 @@ def image_config(parts: ClipParts, source: Source, asked: Asked) -> ViTConfig | 
 def _told(source: Source, side: str) -> Told:
     """What the folder's configuration says of a side ("vision", "text"), or what holds for every released CLIP."""
     if "model_cfg" in source.config:
-        return _told_by_open_clip(source.config["model_cfg"], side)
+        return _told_by_open_clip(source, side)
     inner = source.config.get(f"{side}_config", source.config) or {}
     activation = str(inner.get("hidden_act", "quick_gelu"))
     if activation not in ("gelu", "quick_gelu"):
@@ -49,11 +53,20 @@ def _told(source: Source, side: str) -> Told:
     )
 
 
-def _told_by_open_clip(model: Mapping[str, Any], side: str) -> Told:
-    """The same of open_clip's configuration, whose GELU is the exact one unless it says otherwise."""
+def _told_by_open_clip(source: Source, side: str) -> Told:
+    """The same of open_clip's configuration, whose GELU is the exact one unless it says otherwise.
+
+    Raises:
+        CheckpointError: it varies CLIP in a way that would give other features here.
+    """
+    model = source.config["model_cfg"]
     inner = model.get(f"{side}_cfg") or {}
+    norm = dict.fromkeys(("norm_kwargs", "act_kwargs"))
+    for name, plain in {**_PLAIN[side], **norm}.items():
+        if inner.get(name, plain) != plain:
+            raise CheckpointError(f"has {name} {inner[name]!r}, which is not read here", where=source.path)
     heads = inner.get("heads")
-    if heads is None and "width" in inner:
+    if heads is None and "width" in inner and side == "vision":
         heads = inner["width"] // inner.get("head_width", HEAD_WIDTH)
     return Told(heads=heads, norm_eps=NORM_EPS, activation="quick_gelu" if model.get("quick_gelu") else "gelu")
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 import hilum
 from hilum.errors import CheckpointError
+from hilum.models.clip_resnet import ClipResNet, ClipResNetConfig
 from hilum.models.fill import fill
 from hilum.models.towers import Towers
 from hilum.models.vit import VisionTransformer, ViTConfig
@@ -214,6 +215,28 @@ def test_a_vision_model_of_transformers_is_read_without_texts(tmp_path: Path) ->
         wanted = theirs(films).pooler_output
     torch.testing.assert_close(encoder.embed(films), wanted, rtol=1e-4, atol=1e-4)
     assert encoder.towers is None
+
+
+@torch.no_grad()
+def test_a_resnet_projects_by_its_attention(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = ClipResNet(ClipResNetConfig(image_size=64, planes=8, blocks=(1, 1, 2, 1), heads=4, output=32)).eval()
+    tensors = {key: value for key, value in openai_file().items() if not key.startswith("visual.")}
+    tensors |= {f"visual.{key}": value for key, value in network.state_dict().items()}
+    tensors["visual.bn1.num_batches_tracked"] = torch.tensor(7)
+    torch.save({"state_dict": tensors, "epoch": 3}, tmp_path / "PubMedCLIP_RN50.pth")
+    byte_pairs_of(tmp_path)
+    encoder = hilum.load(tmp_path / "PubMedCLIP_RN50.pth", tokenizer=tmp_path)
+    assert encoder.model.config == network.config
+    assert encoder.preprocessing == record("pubmedclip", size=64)
+    assert any("num_batches_tracked" in note for note in encoder.origin["notes"])
+    films = torch.randn(2, 3, 64, 64)
+    tokens = network.forward_features(films)
+    again = hilum.load(encoder.save(tmp_path / "encoder"))
+    for one in (encoder, again):
+        torch.testing.assert_close(one.project(films), tokens[:, 0])
+        torch.testing.assert_close(one.project_tokens(films), tokens[:, 1:])  # cells lie in the joint space too
+        assert one.embed_text(["no effusion"]).shape == (1, 32)
 
 
 def test_the_real_size_can_be_built() -> None:
