@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -10,11 +11,15 @@ import torch
 from hilum.models.vit import VisionTransformer, vit_config
 
 
+MORE = {"key_bias": False, "pre_norm": True, "pool_norm": True, "mlp": "swiglu_split", "mlp_norm": True}
+
+
 @pytest.mark.parametrize("scheme", ["xavier", "trunc_normal"])
-def test_the_table(scheme: str) -> None:
+@pytest.mark.parametrize("more", [{}, {**MORE, "attention_norm": True}], ids=["plain", "every part"])
+def test_the_table(scheme: str, more: dict[str, Any]) -> None:
     torch.manual_seed(0)
     model = VisionTransformer(
-        vit_config("vit_tiny_patch16", depth=2, init=scheme, registers=2, layer_scale=1e-5, image_size=64)
+        vit_config("vit_tiny_patch16", depth=2, init=scheme, registers=2, layer_scale=1e-5, image_size=64, **more)
     )
     weights = dict(model.named_parameters())
     for name, (fan_out, fan_in) in {"blocks.0.attn.qkv": (576, 192), "patch_embed.proj": (192, 768)}.items():
