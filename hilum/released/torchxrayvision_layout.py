@@ -68,7 +68,7 @@ def read(source: Source, asked: Asked) -> Found:
         prefix, weights = take_densenet(ledger, source)
         pixels = record("torchxrayvision", size=asked.image_size, channels=1)
         densenet = densenet_config(weights, source.path, image_size=pixels.size)
-        notes = (*opened(prefix), _which(source), f"left out: its outputs {FINDINGS}")
+        notes = (*opened(prefix), _which(source), _outputs_note(source))
         return Found(densenet, weights, pixels, ledger.close(), notes=notes)
     prefix = prefix_of(source.tensors, NAMED) or ""
     autoencoder = f"{prefix}uplayer_top.conv1.weight" in source.tensors
@@ -83,7 +83,7 @@ def read(source: Source, asked: Asked) -> Found:
     resnet = replace(resnet, block="rectified") if autoencoder else resnet
     notes = (*opened(prefix), _which(source))
     if not autoencoder:
-        notes = (*notes, f"left out: its outputs {FINDINGS}")
+        notes = (*notes, _outputs_note(source))
     return Found(resnet, weights, pixels, ledger.close(), notes=notes)
 
 
@@ -93,6 +93,15 @@ def _grey(source: Source, key: str) -> bool:
 
 def _outputs(source: Source, key: str) -> bool:
     return key in source.tensors and source.tensors[key].shape[0] == OUTPUTS
+
+
+def _outputs_note(source: Source) -> str:
+    """What its classifier said: as the pickled network names it, else in the package's order."""
+    for name in ("pathologies", "targets"):
+        said = source.extra.get(name)
+        if isinstance(said, list | tuple) and said:
+            return f"left out: its outputs {', '.join(str(finding) or '(unused)' for finding in said)}"
+    return f"left out: its outputs, in the package's order {FINDINGS}; a set leaves those it had no labels for unused"
 
 
 def _which(source: Source) -> str:

@@ -40,7 +40,7 @@ def test_sizes_travel_as_json(family: str) -> None:
 
 
 def test_an_unknown_family_is_named() -> None:
-    with pytest.raises(ConfigError, match="unknown family of encoders 'resnets'.*Did you mean 'resnet'"):
+    with pytest.raises(ConfigError, match=r"unknown family of encoders 'resnets'.*Did you mean 'resnet'"):
         architecture_from_json({"family": "resnets"}, where="config.json")
 
 

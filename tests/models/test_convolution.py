@@ -1,4 +1,4 @@
-"""The face that all convolutional encoders show: tokens, maps, sizes at any image size, evaluation and training mode."""
+"""The face that all convolutional encoders show: tokens, maps, sizes at any image size, evaluation, training."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import torch
 from hilum.errors import ConfigError
 from hilum.models.pretrained.tensors import read_tensors
 from hilum.models.resnet import ResNet, ResNetConfig
+from tests.models.tiny_convolutions import convolution, films
 
 TINY = ResNetConfig(image_size=32, enlarged=64, channels=1, stem=8, planes=4, blocks=(1, 2, 1, 1))
 
@@ -57,6 +58,36 @@ def test_shapes_gradients_and_prefix() -> None:
     torch.testing.assert_close(tokens[:, 0], tokens[:, 1:].mean(1))
 
 
+def test_basic_blocks_and_three_stages() -> None:
+    with torch.device("meta"):
+        small = ResNet(ResNetConfig(blocks=(2, 2, 2, 2), block="basic"))
+        three = ResNet(ResNetConfig(blocks=(3, 4, 6)))
+    assert sum(part.numel() for part in small.parameters()) == 11_689_512 - 513_000  # ResNet-18 without fc
+    assert (small.config.width, small.config.local_width, small.config.grid) == (512, 256, (14, 14))
+    assert (three.config.width, three.config.local_width, three.config.grid) == (1024, 1024, (14, 14))
+    model = convolution("resnet", blocks=(1, 2, 1))
+    with torch.no_grad():
+        local, cells = model.forward_maps(films())
+    assert torch.equal(local, cells)
+    assert model(films()).shape == (2, 1 + 16, 64)
+
+
+def test_rectified_blocks_add_nothing_negative() -> None:
+    plain, rectified = convolution("resnet"), convolution("resnet", block="rectified", last_planes=3, last_stride=6)
+    x = torch.randn(2, 8, 5, 5)
+    with torch.no_grad():
+        block, other = plain.get_submodule("layer1.0"), rectified.get_submodule("layer1.0")
+        other.load_state_dict(block.state_dict())
+        inside = torch.relu(other.bn2(other.conv2(torch.relu(other.bn1(other.conv1(x))))))  # type: ignore[operator]
+        added = torch.relu(other.bn3(other.conv3(inside)))  # type: ignore[operator]
+        torch.testing.assert_close(other(x), torch.relu(added + other.downsample(x)))  # type: ignore[operator]
+        assert not torch.equal(other(x), block(x))
+        last = rectified.forward_stages(films(1, 224))[3]
+    assert last.shape == (1, 12, 3, 3)
+    assert (rectified.config.width, rectified.config.cells_at(224)) == (12, (3, 3))
+
+
 def test_sizes_that_make_no_network_are_refused() -> None:
-    with pytest.raises(ConfigError, match="no ResNet"):
-        ResNetConfig(enlarged=0)
+    for wrong in ({"enlarged": 0}, {"block": "wide"}, {"blocks": (1, 1)}, {"local_stage": 2}, {"last_stride": 0}):
+        with pytest.raises(ConfigError, match="no ResNet"):
+            ResNetConfig(**wrong)  # type: ignore[arg-type]
