@@ -10,7 +10,6 @@ import torch
 
 from hilum.models.vit import VisionTransformer, vit_config
 
-
 MORE = {"key_bias": False, "pre_norm": True, "pool_norm": True, "mlp": "swiglu_split", "mlp_norm": True}
 
 
