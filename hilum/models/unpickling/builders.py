@@ -140,6 +140,11 @@ def _encoded(text: Any, encoding: Any = "latin1") -> bytes:
     return text.encode("latin-1")
 
 
+def _plain_bytes(raw: Any = b"", encoding: Any = "latin-1") -> bytes:
+    """`bytes` and `bytearray` of the protocols that have no opcode for them."""
+    return bytes(raw) if isinstance(raw, bytes | bytearray) else _encoded(raw, encoding)
+
+
 def _pairs(pairs: Any = ()) -> dict[str, Any]:
     """`collections.OrderedDict`, empty or with a list of pairs (Python 2)."""
     if isinstance(pairs, dict):
@@ -159,6 +164,10 @@ def _object(kind: Any, *rest: Any) -> Any:
         raise RefusedError("it makes an object of what is no class")
     return Object(kind)
 
+
+_BUILTINS: Final = ("builtins", "__builtin__")  # of Python 3 and 2
+_COPYREG: Final = ("copyreg", "copy_reg")
+_NUMPY: Final = ("numpy._core", "numpy.core")  # of NumPy 2 and 1
 
 _BUILDERS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
     {
@@ -182,17 +191,18 @@ _BUILDERS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "torch.Size": lambda sizes=(): list(sizes),
         "torch.device": lambda *parts: ":".join(key_of(part) for part in parts),
         "torch.torch_version.TorchVersion": lambda version="", *rest: version,
-        **{f"{module}.multiarray._reconstruct": lambda *args: Array() for module in ("numpy.core", "numpy._core")},
-        **{f"{module}.multiarray.scalar": _scalar for module in ("numpy.core", "numpy._core")},
-        **{f"{module}.numeric._frombuffer": _from_buffer for module in ("numpy.core", "numpy._core")},
+        **{f"{module}.multiarray._reconstruct": lambda *args: Array() for module in _NUMPY},
+        **{f"{module}.multiarray.scalar": _scalar for module in _NUMPY},
+        **{f"{module}.numeric._frombuffer": _from_buffer for module in _NUMPY},
         "_codecs.encode": _encoded,
         **dict.fromkeys(("collections.OrderedDict", "collections.Counter"), _pairs),
         "collections.defaultdict": lambda factory=None, *rest: {},
-        **{f"{module}.{name}": _members for module in ("builtins", "__builtin__") for name in ("set", "frozenset")},
+        **{f"{module}.{name}": _members for module in _BUILTINS for name in ("set", "frozenset")},
+        **{f"{module}.{name}": _plain_bytes for module in _BUILTINS for name in ("bytes", "bytearray")},
         "collections.deque": _members,
         **{
             f"{module}.{name}": _object
-            for module in ("copyreg", "copy_reg")
+            for module in _COPYREG
             for name in ("_reconstructor", "__newobj__", "__newobj_ex__")
         },
     }
