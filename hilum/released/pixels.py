@@ -55,8 +55,8 @@ PIXELS: Final[Mapping[str, Pixels]] = {
     ),
     "maco": Pixels(
         _record(224, _MIMIC, resize_to=448, reduce="resize", **_CV2),
-        "SZUHvern/MaCo, pre-training: longest side to 448 by area, zero padding, normalised, then as MRM to 224; "
-        "rounding of the shorter side from memory of the OpenCV letterbox that MGCA has",
+        "SZUHvern/MaCo, pre-training: longest side to 448 by INTER_AREA (as in its eval/utils.py), zero padding, "
+        "normalised, then as MRM to 224",
     ),
     "mgca": Pixels(
         _record(224, HALF, resize_to=256, **_CV2),
@@ -65,7 +65,7 @@ PIXELS: Final[Mapping[str, Pixels]] = {
     ),
     "medim": Pixels(
         _record(224, HALF, resize_to=240, **_CV2),
-        "YtongXie/MedIM: as MGCA with 240 in place of 256",
+        "YtongXie/MedIM, medim/datasets/utils.py: as MGCA with 240 in place of 256",
     ),
     "chexfound": Pixels(
         _record(512, IMAGENET, resize="shortest", rescale="minmax", **_PIL),
@@ -101,7 +101,8 @@ PIXELS: Final[Mapping[str, Pixels]] = {
             eight_bit=True,
         ),
         "rajpurkarlab/CheXzero, data_process.py: letterbox of 320, Pillow's ANTIALIAS (Lanczos); zero_shot.py: 0-255 "
-        "values normalised, then a bicubic tensor resize to 224; torchvision 0.11.3 of its requirements: no antialias",
+        "values normalised, then a bicubic tensor resize to 224; torchvision 0.11.3 of its requirements antialiases no "
+        "tensors (pytorch/vision, pull request 7160)",
     ),
     "clip": Pixels(
         _record(224, CLIP, resize="shortest", **_PIL),
