@@ -36,6 +36,7 @@ from hilum.transforms.image import prepare_film
 from hilum.transforms.text import PREPARATIONS, Tokenizer, read_tokenizer
 
 DOORS = {"hub": "hilum.exporting.hub:push"}  # rooms above this one, reached by name
+EXPORTED = "hilum"  # key of config.json that holds our record in a folder of another format
 TOWERS = "towers."  # prefix of the weights that compare films with reports
 Pool = pooling.Pool  # what speaks for a film
 

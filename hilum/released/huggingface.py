@@ -35,6 +35,7 @@ from hilum.released.asked import Asked
 from hilum.released.found import Found
 from hilum.released.layouts import Layout
 from hilum.released.ledger import BLOCKS, Dropped, Ledger
+from hilum.released.own_record import own_record
 from hilum.released.pixels import from_processor, record
 from hilum.released.source import Source
 from hilum.released.vit_sizes import Told, fitting, fold_positions, heads_note, vit_config
@@ -115,8 +116,13 @@ def read(source: Source, asked: Asked) -> Found:
         raise CheckpointError(f"holds {what} in Hugging Face's names", where=source.path)
     kind, config = KINDS[name], _config(source.config)
     weights, dropped = _weights(source, prefixes[0], kind)
+    if (own := own_record(source, weights)) is not None:
+        return Found(own.sizes, own.weights, own.preprocessing, dropped, own.pool)
     told = _told(kind, config, weights, source)
     sizes = vit_config(weights, told, asked, where=source.path)
+    if (depth := config.get("num_hidden_layers", sizes.depth)) != sizes.depth:
+        what = f"holds {sizes.depth} blocks, and its config.json says {depth}"
+        raise CheckpointError(what, where=source.path, fix="Give the whole folder as it was released")
     pixels, guessed = _pixels(source, kind, sizes)
     rule = (OFFSET,) if kind.resize == "bicubic_offset" else ()
     return Found(sizes, weights, pixels, dropped, kind.pool, (*heads_note(told, asked, sizes), *rule, *guessed))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ from hilum.released.asked import Asked
 from hilum.released.found import Found
 from hilum.released.layouts import Layout
 from hilum.released.ledger import BLOCKS, Dropped, Ledger
+from hilum.released.own_record import own_record
 from hilum.released.pixels import from_timm, record
 from hilum.released.prefixes import prefix_before
 from hilum.released.source import Source
@@ -95,6 +96,8 @@ def read(source: Source, asked: Asked) -> Found:
             raise CheckpointError(f"is a {architecture} of timm, which Hilum does not build: {why}", where=source.path)
     prefix = prefix_before(source.tensors, _ANCHOR) or ""
     weights, dropped = _weights(source, prefix)
+    if (own := own_record(source, weights)) is not None:
+        return Found(own.sizes, own.weights, own.preprocessing, dropped, own.pool)
     _refuse_others(weights, source)
     told = _told(source, weights, architecture)
     sizes = vit_config(weights, told, asked, where=source.path)
@@ -112,6 +115,13 @@ def _refuse_others(weights: Mapping[str, Tensor], source: Source) -> None:
     if "blocks.0.norm1.bias" not in weights:
         what = "has norms without a bias (RMS norms), which Hilum does not build"
         raise CheckpointError(what, where=source.path, fix="Give an encoder with LayerNorm")
+    if "patch_embed.proj.bias" not in weights and "norm_pre.weight" not in weights:
+        what = "has no patch_embed.proj.bias, which only CLIP's networks do without"
+        raise CheckpointError(what, where=source.path, fix="Give the whole file as it was released")
+    told = re.search(r"_reg(\d)_", str(source.config.get("architecture", "")))
+    if told and "reg_token" not in weights:
+        what = f"has no reg_token, and its architecture has {told[1]} registers"
+        raise CheckpointError(what, where=source.path, fix="Give the whole file as it was released")
 
 
 def _is_mae(names: Mapping[str, Tensor]) -> bool:
@@ -192,6 +202,9 @@ def _weights(source: Source, prefix: str) -> tuple[dict[str, Tensor], Dropped]:
 
 def _without_norm(source: Source) -> bool:
     """Whether timm builds this architecture without a norm after its blocks."""
+    told = source.config.get("model_args")
+    if isinstance(told, dict) and told.get("final_norm") is False:
+        return True
     return re.search(r"radio|intern300m", str(source.config.get("architecture", ""))) is not None
 
 
@@ -242,24 +255,40 @@ def _name_gate(weights: dict[str, Tensor], block: str) -> None:
 
 
 def _told(source: Source, weights: Mapping[str, Tensor], architecture: str) -> Told:
-    """What the architecture's name says; what the tensors' names imply where there is none."""
-    rotary: Any = None
-    if "pos_embed" not in weights:
-        rotary = "dinov3"
-    elif (architecture.startswith("eva02") or not architecture) and _is_rotated(weights):
-        rotary = "eva"
-    wide = "norm_pre.weight" in weights or rotary == "dinov3" or architecture.startswith("beit3")
+    """What the architecture's name and arguments say; what the tensors' names imply where there are none."""
     arguments = source.config.get("model_args") or {}
+    rotary = _rotary(weights, architecture, arguments)
+    narrow = "norm_pre.weight" not in weights and rotary != "dinov3"
+    if architecture:
+        narrow = re.search(r"^vit_.*_clip_|^beit3|dinov3|lingbot", architecture) is None
+    activation = arguments.get("act_layer") or ("quick_gelu" if "quickgelu" in architecture else "gelu")
+    if activation not in ("gelu", "quick_gelu", "silu"):  # silu is the gate's
+        what = f"is a {architecture} of timm with the activation {activation!r}, which Hilum does not build"
+        raise CheckpointError(what, where=source.path, fix="Known here: gelu, quick_gelu")
     size = (source.config.get("pretrained_cfg") or {}).get("input_size", (3, 256, 256))[-1]
+    grid = arguments.get("ref_feat_shape", [16]) or [None]  # EVA-02 was pretrained on 16 x 16 patches
     return Told(
         heads=arguments.get("num_heads") or _HEADS.get(architecture) or _dinov3_heads(weights, rotary),
-        norm_eps=1e-5 if wide else 1e-6,
+        norm_eps=1e-6 if narrow else 1e-5,
         resize="bicubic_antialias",
         image_size=size,
-        activation="quick_gelu" if "quickgelu" in architecture else "gelu",
+        activation="quick_gelu" if activation == "quick_gelu" else "gelu",
         rotary=rotary,
-        rotary_grid=16 if rotary == "eva" else None,  # EVA-02 was pretrained on 16 x 16 patches
+        rotary_base=arguments.get("rope_temperature") if rotary else None,
+        rotary_grid=grid[0] if rotary == "eva" else None,
     )
+
+
+def _rotary(
+    weights: Mapping[str, Tensor], architecture: str, arguments: Mapping[str, Any]
+) -> Literal["eva", "dinov3"] | None:
+    """Which rotary positions there are: as the arguments say, else DINOv3's without a table, EVA-02's by its blocks."""
+    if "use_rot_pos_emb" in arguments:
+        kind: Literal["eva", "dinov3"] = "dinov3" if arguments.get("rope_type") == "dinov3" else "eva"
+        return kind if arguments["use_rot_pos_emb"] else None
+    if "pos_embed" not in weights:
+        return "dinov3"
+    return "eva" if (architecture.startswith("eva02") or not architecture) and _is_rotated(weights) else None
 
 
 def _is_rotated(weights: Mapping[str, Tensor]) -> bool:
