@@ -17,10 +17,10 @@ from hilum.errors import CheckpointError
 from hilum.lookup import lookup
 from hilum.models.backbone import build_backbone, local_width
 from hilum.models.fill import fill
+from hilum.models.pretrained.kinds import what_it_is
 from hilum.models.towers import Towers
 from hilum.released.asked import Asked
 from hilum.released.found import Found, Joint
-from hilum.models.pretrained.kinds import what_it_is
 from hilum.released.hub import name_of
 from hilum.released.source import Source, open_source
 from hilum.transforms.text import Tokenizer, read_tokenizer
@@ -38,6 +38,13 @@ class Layout:
 
 # in the order of asking
 LAYOUTS: Final = {
+    "biovil-t": "hilum.released.biovil_t:LAYOUT",
+    "biovil": "hilum.released.biovil:LAYOUT",
+    "gloria": "hilum.released.gloria:LAYOUT",
+    "medklip": "hilum.released.medklip:LAYOUT",
+    "convirt": "hilum.released.convirt:LAYOUT",
+    "refers": "hilum.released.refers:LAYOUT",
+    "m3ae": "hilum.released.m3ae:LAYOUT",
     "biomedclip": "hilum.released.biomedclip:LAYOUT",
     "chexzero": "hilum.released.clip:CHEXZERO",
     "pubmedclip": "hilum.released.clip:PUBMEDCLIP",

@@ -18,6 +18,7 @@ from hilum.errors import CheckpointError
 from hilum.models.resnet import ResNetConfig
 from hilum.released.ledger import Ledger
 
+_TRUNK: Final = r"(conv1|bn1|layer[1-4]\.\d+)\."
 _NUMBERED: Final = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
 COUNTER: Final = "a counter that a fixed momentum does not read"
 CLASSIFIER: Final = "ImageNet's classifier, which no forward pass calls"
@@ -32,7 +33,7 @@ class Trunk:
 
 
 def take_trunk(ledger: Ledger, prefix: str, *, numbered: bool = False, **options: Any) -> Trunk:
-    """Take the ResNet under a prefix; counters and an ImageNet classifier are dropped.
+    """Take the ResNet under a prefix, and nothing else there; counters and an ImageNet classifier are dropped.
 
     Args:
         ledger: the file.
@@ -45,16 +46,19 @@ def take_trunk(ledger: Ledger, prefix: str, *, numbered: bool = False, **options
     """
     ledger.drop(rf"{re.escape(prefix)}.*num_batches_tracked$", COUNTER)
     ledger.drop(rf"{re.escape(prefix)}fc\.", CLASSIFIER)
-    weights = ledger.take_under(prefix)
-    if numbered:
-        weights = {_renumbered(key): value for key, value in weights.items()}
+    weights = {}
+    for key in ledger.left:
+        part = key.removeprefix(prefix)
+        ours = _renumbered(part) if numbered else part
+        if key.startswith(prefix) and re.match(_TRUNK, ours):
+            weights[ours] = ledger.take(key)
     return Trunk(trunk_config(weights, ledger.where, **options), weights)
 
 
 def trunk_config(weights: Mapping[str, Tensor], where: str | Path, **options: Any) -> ResNetConfig:
     """The sizes of a ResNet in torchvision's names; arguments and errors as `take_trunk`."""
     first, inside = weights.get("conv1.weight"), weights.get("layer1.0.conv1.weight")
-    if first is None or inside is None or first.ndim != 4:
+    if first is None or inside is None or first.ndim != 4 or inside.ndim != 4:
         raise CheckpointError("has no ResNet whose sizes can be read: conv1 or layer1 is missing", where=where)
     blocks: dict[int, set[int]] = {}
     for key in weights:

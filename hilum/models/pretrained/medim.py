@@ -4,6 +4,7 @@ Layout of the Lightning files: HKU-MedAI/MGCA at 680fe4a, YtongXie/MedIM at 8255
 `img_encoder_q.model.` with timm's or torchvision's names, its projections under `img_encoder_q.{global,local}_embed.
 head.N.`; the text side under `text_encoder_q.` alike; prototypes under `prototype_layer.`, the decoder under
 `img_decoder_q.model.`. Local projections are convolutions of width 1, ours are linear. MedIM never released weights.
+MGCA's own ConVIRT has the same parts without the `_q`.
 """
 
 from __future__ import annotations
@@ -19,15 +20,14 @@ from torch import Tensor
 from hilum.errors import CheckpointError
 from hilum.models.pretrained.tensors import read_tensors, stripped
 
-_IMAGE: Final = "img_encoder_q.model."
-_TEXT: Final = "text_encoder_q.model."
+_QUERY: Final = "_q"  # what MGCA and MedIM put behind the names of their encoders
 _DECODER: Final = "img_decoder_q.model."
 _PROTOTYPES: Final = "prototype_layer.weight"
-_HEADS: Final = {  # prefix of the file -> projection of `Towers`
-    "img_encoder_q.global_embed.head.": "image_head",
-    "img_encoder_q.local_embed.head.": "image_local_head",
-    "text_encoder_q.global_embed.head.": "text_head",
-    "text_encoder_q.local_embed.head.": "text_local_head",
+_HEADS: Final = {  # place in the file -> projection of `Towers`
+    "img_encoder{}.global_embed.head.": "image_head",
+    "img_encoder{}.local_embed.head.": "image_local_head",
+    "text_encoder{}.global_embed.head.": "text_head",
+    "text_encoder{}.local_embed.head.": "text_local_head",
 }
 _RESNET: Final = re.compile(r"(conv1|bn1|layer[1-4]\.\d+)\.")
 COUNTER: Final = "num_batches_tracked"
@@ -47,7 +47,7 @@ class MgcaFile:
 
 def is_mgca(tensors: Mapping[str, Tensor]) -> bool:
     """Whether a state dict has the image encoder of MGCA or MedIM."""
-    return any(key.startswith(_IMAGE) for key in tensors)
+    return any(key.startswith(f"img_encoder{_QUERY}.model.") for key in tensors)
 
 
 def read_mgca(path: str | Path) -> MgcaFile:
@@ -59,17 +59,28 @@ def read_mgca(path: str | Path) -> MgcaFile:
     return sort_mgca(read_tensors(path), where=path)
 
 
-def sort_mgca(tensors: Mapping[str, Tensor], *, where: str | Path) -> MgcaFile:
-    """The parts of MGCA or MedIM among the tensors of a file; every tensor is placed or listed as dropped."""
-    if not is_mgca(tensors):
-        raise CheckpointError("is not a file of MGCA or MedIM: nothing is under img_encoder_q.model", where=where)
+def sort_mgca(tensors: Mapping[str, Tensor], *, where: str | Path, suffix: str = _QUERY) -> MgcaFile:
+    """The parts of MGCA or MedIM among the tensors of a file; every tensor is placed or listed as dropped.
+
+    Args:
+        tensors: names of the file.
+        where: the file, for messages.
+        suffix: what stands behind the names of the encoders: nothing in MGCA's ConVIRT.
+
+    Raises:
+        CheckpointError: nothing is where the image encoder should be.
+    """
+    of_image, of_text = f"img_encoder{suffix}.model.", f"text_encoder{suffix}.model."
+    heads_at = {prefix.format(suffix): name for prefix, name in _HEADS.items()}
+    if not any(key.startswith(of_image) for key in tensors):
+        raise CheckpointError(f"is not a file of MGCA or MedIM: nothing is under {of_image[:-1]}", where=where)
     image: dict[str, Tensor] = {}
     text: dict[str, Tensor] = {}
     decoder: dict[str, Tensor] = {}
     heads: dict[str, dict[str, Tensor]] = {}
     dropped: list[tuple[str, str]] = []
     for key, value in tensors.items():
-        head = next((prefix for prefix in _HEADS if key.startswith(prefix)), None)
+        head = next((prefix for prefix in heads_at if key.startswith(prefix)), None)
         if key.endswith(COUNTER):
             dropped.append((key, "a counter that a fixed momentum does not read"))
         elif "crossattention" in key:
@@ -79,11 +90,11 @@ def sort_mgca(tensors: Mapping[str, Tensor], *, where: str | Path) -> MgcaFile:
         elif head is not None:
             # a convolution of width 1 is a linear layer
             flat = value.flatten(1) if value.ndim == 3 else value
-            heads.setdefault(_HEADS[head], {})[key.removeprefix(head)] = flat
-        elif key.startswith(_IMAGE):
-            image[key.removeprefix(_IMAGE)] = value
-        elif key.startswith(_TEXT):
-            text["bert." + key.removeprefix(_TEXT)] = value
+            heads.setdefault(heads_at[head], {})[key.removeprefix(head)] = flat
+        elif key.startswith(of_image):
+            image[key.removeprefix(of_image)] = value
+        elif key.startswith(of_text):
+            text["bert." + key.removeprefix(of_text)] = value
         elif key.startswith(_DECODER):
             decoder[key.removeprefix(_DECODER)] = value
         elif key != _PROTOTYPES:
