@@ -88,11 +88,14 @@ def save_checkpoint(
 
 
 @contextmanager
-def whole_folder(path: Path, *, fix: str = "Free disk space or choose another place") -> Iterator[Path]:
+def whole_folder(
+    path: Path, *, hashed: bool = True, fix: str = "Free disk space or choose another place"
+) -> Iterator[Path]:
     """A folder that appears whole or not at all: what is yielded is written to, hashed, synced, and then renamed.
 
     Args:
         path: the folder; one of that name is replaced.
+        hashed: leave files.json with the digests, which marks a checkpoint of ours.
         fix: what the reader can do about a full disk.
 
     Raises:
@@ -105,8 +108,11 @@ def whole_folder(path: Path, *, fix: str = "Free disk space or choose another pl
         partial.mkdir(parents=True)
         yield partial
         names = sorted(str(p.relative_to(partial).as_posix()) for p in partial.rglob("*") if p.is_file())
-        (partial / FILES).write_text(json.dumps({name: file_digest(partial / name) for name in names}, indent=2) + "\n")
-        for name in [*names, FILES]:
+        if hashed:
+            digests = {name: file_digest(partial / name) for name in names}
+            (partial / FILES).write_text(json.dumps(digests, indent=2) + "\n")
+            names.append(FILES)
+        for name in names:
             _sync_file(partial / name)
         sync_folder(partial)
         if path.exists():

@@ -19,8 +19,9 @@ from hilum.exporting.places import record_without_places
 from hilum.lookup import lookup
 from hilum.model_card import Loading, Measured, Statement, model_card
 
+OURS: Final = "hilum"
 FORMATS: Final[dict[str, str]] = {
-    "hilum": "hilum.exporting.ours:write",
+    OURS: "hilum.exporting.ours:write",
     "timm": "hilum.exporting.timm:write",
     "huggingface": "hilum.exporting.huggingface:write",
     "onnx": "hilum.exporting.onnx:write",
@@ -92,7 +93,7 @@ def export_encoder(
         tokenizer=encoder.tokenizer,
         pool=encoder.pool,
     )
-    with whole_folder(folder) as partial:
+    with whole_folder(folder, hashed=format == OURS) as partial:
         written = write(shared, partial)
         loading = written.loading
         notes = (*loading.notes, *(f"Left behind: {part}." for part in written.left_behind))

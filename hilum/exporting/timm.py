@@ -97,23 +97,6 @@ def to_timm(weights: Mapping[str, Tensor], sizes: ViTConfig) -> dict[str, Tensor
     return theirs
 
 
-def from_timm(weights: Mapping[str, Tensor], sizes: ViTConfig) -> dict[str, Tensor]:
-    """The inverse of `to_timm`, for an encoder of these sizes; what has no place in it keeps its name."""
-    renames = {r"\.gamma_([12])$": r".ls\1.gamma"}
-    if sizes.mlp == "swiglu":
-        renames |= {r"\.mlp\.fc1\.": ".mlp.w12.", r"\.mlp\.fc2\.": ".mlp.w3."}
-    ours: dict[str, Tensor] = {}
-    for key, value in weights.items():
-        name = key
-        for old, new in renames.items():
-            name = re.sub(old, new, name)
-        prefix = int(sizes.class_token)
-        if key == "pos_embed" and value.shape[1] == prefix + sizes.registers + sizes.patches:
-            value = torch.cat([value[:, :prefix], value[:, prefix + sizes.registers :]], dim=1)
-        ours[name] = value
-    return ours
-
-
 def _sizes(sizes: ViTConfig) -> dict[str, Any]:
     """The arguments both classes take."""
     return {

@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from transformers import AutoImageProcessor, AutoModel
 
+import hilum
 from hilum.encoder import Encoder
 from hilum.errors import ConfigError
 from hilum.exporting.formats import export_encoder
@@ -53,6 +54,11 @@ def test_every_token_and_every_bit(case: str, tmp_path: Path) -> None:
         expected = encoder.model.forward_features(batch())
     torch.testing.assert_close(seen.last_hidden_state, expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(seen.pooler_output, expected[:, 0], atol=1e-5, rtol=0)
+    again = hilum.load(tmp_path / "out")
+    assert (again.model.config, again.preprocessing) == (encoder.model.config, encoder.preprocessing)
+    assert {key: value.tolist() for key, value in again.model.state_dict().items()} == {
+        key: value.tolist() for key, value in encoder.model.state_dict().items()
+    }
     config = json.loads((tmp_path / "out/config.json").read_text())
     back, left = to_ours(load_file(tmp_path / "out/model.safetensors"), config["model_type"])
     assert set(left) <= {"pooler.dense.weight", "pooler.dense.bias"}

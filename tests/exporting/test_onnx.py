@@ -25,8 +25,14 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="needs hilum[onnx]")
 
 slow = pytest.mark.slow
 EVA = {
-    "rotary": "eva", "rotary_grid": 4, "mlp": "swiglu_split", "mlp_norm": True, "attention_norm": True,
-    "key_bias": False, "pool_norm": True, "final_norm": False,
+    "rotary": "eva",
+    "rotary_grid": 4,
+    "mlp": "swiglu_split",
+    "mlp_norm": True,
+    "attention_norm": True,
+    "key_bias": False,
+    "pool_norm": True,
+    "final_norm": False,
 }
 GATED = {"position_resize": "bicubic_antialias", "registers": 2, "layer_scale": 0.1, "mlp": "swiglu"}
 CASES: list[Any] = [  # the vector that is read, the sizes
@@ -48,7 +54,7 @@ CONVOLUTIONS: list[Any] = [
 
 
 def session_of(folder: Path) -> Any:
-    assert sorted(path.name for path in folder.iterdir()) == ["README.md", "files.json", "model.onnx"]
+    assert sorted(path.name for path in folder.iterdir()) == ["README.md", "model.onnx"]
     return onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
 
 
