@@ -17,9 +17,10 @@ from hilum.benchmarking.public_encoders import ONE_AUTHOR, PUBLIC, all_collectio
 from hilum.benchmarking.xray_collections import find_collection, title_of
 from hilum.encoder import Encoder
 from hilum.evaluation.features import weights_digest
-from hilum.models.backbone import in_words
+from hilum.models.backbone import in_words as network_in_words
 from hilum.models.vit import ViTConfig
 from hilum.run_folder import RunFolder
+from hilum.transforms.record_words import in_words
 
 FILMS_OF: Final = ("data", "manifest_sha256", "views", "where", "data_fraction", "settings")  # of a run's config.json
 
@@ -42,6 +43,7 @@ class EncoderFacts:
     network: str
     parameters: int
     size: int  # pixels a side that it looks at
+    pixels: str  # how a film becomes its input, in words
     digest: str  # of the weights; of the pretrained ones where random ones of the same shape are used
     known: Literal["random", "own", "public", "told", "nothing"] = "nothing"  # where the facts below come from
     method: str | None = None
@@ -82,6 +84,7 @@ def encoder_facts(spec: EncoderSpec, encoder: Encoder, told: Mapping[str, Any] |
         network=_network(encoder),
         parameters=sum(weight.numel() for weight in encoder.model.parameters()),
         size=encoder.preprocessing.size,
+        pixels=in_words(encoder.preprocessing),
         digest=weights_digest(encoder.model),
     )
     if spec.weights == "random":
@@ -151,7 +154,7 @@ def _network(encoder: Encoder) -> str:
     sizes = encoder.model.config
     if isinstance(sizes, ViTConfig):
         return f"ViT {sizes.depth} × {sizes.width}, patch {sizes.patch_size}"
-    return in_words(sizes)
+    return network_in_words(sizes)
 
 
 def _run_of(path: Path) -> RunFolder | None:

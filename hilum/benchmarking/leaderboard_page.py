@@ -13,7 +13,7 @@ from hilum.results.markdown import table
 from hilum.results.page import environment, p_text, said
 from hilum.run_folder import write_atomic
 
-COLOURS = 7  # of pretrained encoders; random weights are grey, which is the one after them
+COLOURS = 12  # of pretrained encoders; random weights are grey, which is the one after them
 
 
 def write_leaderboard(folder: Path, results: Mapping[str, Any], name: str = "leaderboard") -> Path:
@@ -109,7 +109,8 @@ def as_markdown(results: Mapping[str, Any]) -> str:
             if block["undefined"]:
                 told = ", ".join(f"{name} ({why})" for name, why in block["undefined"].items())
                 parts.append(f"Left out of the mean: {told}.")
-    parts += ["## Encoders", _encoders(results), "## Has it seen the test films?", _overlaps(results)]
+    parts += ["## Encoders", _encoders(results), "## What each of them sees", _pixels(results)]
+    parts += ["## Has it seen the test films?", _overlaps(results)]
     if results["failed"]:
         failed = [f"- {row['cell']} ({row['which']}): {row['error']}" for row in results["failed"]]
         parts += ["## Failed", "\n".join(failed)]
@@ -212,6 +213,10 @@ def _encoders(results: Mapping[str, Any]) -> str:
         "Encoder", "Network", "Size", "Parameters", "Pretrained on", "Images seen", "Epochs", "Device-hours", "Source",
     )  # fmt: skip
     return table(head, rows)
+
+
+def _pixels(results: Mapping[str, Any]) -> str:
+    return table(("Encoder", "Its own pixels"), [[one["name"], one["pixels"]] for one in results["encoders"]])
 
 
 def _overlaps(results: Mapping[str, Any]) -> str:

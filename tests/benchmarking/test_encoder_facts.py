@@ -62,8 +62,8 @@ def test_what_it_started_from(init: str | None, start: str | None, begun: tuple[
 
 
 def test_others_are_found_by_layout_by_name_and_by_file() -> None:
-    by_layout = encoder_facts(EncoderSpec("x", "y.pth"), make_encoder(0, {"layout": "MRM"}))
-    by_name = encoder_facts(EncoderSpec("rad-dino", "y.pth"), make_encoder(0, {"layout": "DINOv2"}))
+    by_layout = encoder_facts(EncoderSpec("x", "y.pth"), make_encoder(0, {"layout": "mrm"}))
+    by_name = encoder_facts(EncoderSpec("rad-dino", "y.pth"), make_encoder(0, {"layout": "dinov2"}))
     by_file = encoder_facts(EncoderSpec("x", "weights/EVA-X.pth"), make_encoder(0))
     assert [facts.method for facts in (by_layout, by_name, by_file)] == ["MRM", "RAD-DINO", "EVA-X"]
     assert by_layout.supervision == "reports"

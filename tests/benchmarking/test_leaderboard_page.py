@@ -78,8 +78,9 @@ def test_undefined_and_failed_rows_are_words(bench: Bench) -> None:
 
 
 def test_random_weights_are_grey_and_others_keep_their_colour() -> None:
-    named = [{"name": name, "weights": "random" if name == "r" else "pretrained"} for name in "arbcdefgh"]
-    assert palette(named) == {"a": 0, "r": 7, "b": 1, "c": 2, "d": 3, "e": 4, "f": 5, "g": 6, "h": 0}
+    named = [{"name": name, "weights": "random" if name == "r" else "pretrained"} for name in "arbcdefghijklmn"]
+    coloured = {name: number % 12 for number, name in enumerate("abcdefghijklmn")}
+    assert palette(named) == {**coloured, "r": 12}
 
 
 def test_the_best_of_a_column_is_darkest_also_where_small_is_good(bench: Bench) -> None:

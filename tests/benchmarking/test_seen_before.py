@@ -15,7 +15,7 @@ from hilum.benchmarking.seen_before import TestFilms, seen_before
 from hilum.manifest import Manifest
 from hilum.manifest.share import share_of_patients
 
-PLAIN = EncoderFacts("e", "pretrained", "ViT", 1, 32, "digest")
+PLAIN = EncoderFacts("e", "pretrained", "ViT", 1, 32, "1 x 32 px", "digest")
 
 
 def public(name: str) -> EncoderFacts:
