@@ -90,11 +90,10 @@ def test_positions_that_are_not_there_cannot_learn() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("form", ["upernet", "medim"])
 def test_segmentation_reads_every_parameter_that_learns(kind: str, form: Any) -> None:
-    method = segment_method(
-        encoder_of(kind), 1, SegmenterConfig(form=form, width=16, auxiliary_width=8, decoder=(8, 8, 8, 8)), Settings(views=MaskViews(96)),
-        preprocessing=Preprocessing(size=96, channels=1, mean=(0.5,), std=(0.25,)),
-        drop_path=0.0, layer_scale=None, decoder=None, seed=0,
-    )  # fmt: skip
+    head = SegmenterConfig(form=form, width=16, auxiliary_width=8, decoder=(8, 8, 8, 8))
+    record = Preprocessing(size=96, channels=1, mean=(0.5,), std=(0.25,))
+    more: dict[str, Any] = {"drop_path": 0.0, "layer_scale": None, "decoder": None, "seed": 0}
+    method = segment_method(encoder_of(kind), 1, head, Settings(views=MaskViews(96)), preprocessing=record, **more)
     batch = {
         IMAGE: torch.randint(0, 256, (2, 1, 96, 96), dtype=torch.uint8),
         TRUTH: torch.randint(0, 2, (2, 1, 96, 96), dtype=torch.uint8),
