@@ -61,7 +61,7 @@ def _measured(folder: Path, digest: str | None) -> Measured:
         raise unknown_name(str(task), list(HEADLINES), kind="task of results", where=str(folder))
     _refuse_other_encoder(folder, digest)
     rows = tuple(
-        (category, metric, text, *(_count(found.get(key)) for key in ("n", "n_patients")))
+        (category, metric, text, _count(found.get("n")), _count(found.get("n_patients")))
         for metric, path in HEADLINES[task]
         for category, found in _estimates(results, path.split("."))
         if (text := interval_text(found["value"], found.get("low"), found.get("high"))) != "undefined"
