@@ -128,11 +128,14 @@ class Encoder:
             CheckpointError: the encoder was trained without reports.
         """
         if self.towers is None or self.tokenizer is None:
+            converted = self.origin.get("layout")
+            name = self.origin.get("method", converted or "origin unknown")
             raise CheckpointError(
-                f"the encoder ({self.origin.get('method', 'origin unknown')}) has no text tower: it cannot compare "
-                "films with text",
+                f"the encoder ({name}) has no text tower: it cannot compare films with text",
                 where=self.origin.get("file", "--encoder"),
-                fix="Give one pretrained with maco or medim, or a released one that reads text, with its tokenizer",
+                fix="Convert it with --tokenizer, if it is one that reads text (chexzero, biomedclip, ...)"
+                if converted
+                else "Give one that was pretrained with maco or medim, or a released one that reads text",
             )
         return self.towers, self.tokenizer
 

@@ -9,6 +9,8 @@ import pickle
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from hilum.errors import CheckpointError
 from hilum.transforms.text.byte_pairs import END, MERGES_GZ, START, BytePairs
@@ -85,6 +87,16 @@ def test_words_are_numbered(words: BytePairs) -> None:
     assert words.pieces(read.ids) == [START, "no</w>", "effusion</w>", "a", "b</w>", END, "!", "!", "!"]
     assert read.words.tolist() == [-1, 0, 1, 2, 2, -1, -1, -1, -1]
     assert words.encode(["no", "2cm"], 9).words.tolist() == [-1, 0, 1, 1, 1, -1, -1, -1, -1]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@given(text=st.text(max_size=60), length=st.integers(2, 40))
+def test_any_text_ends_at_its_end_token(words: BytePairs, text: str, length: int) -> None:
+    read = words.encode(text, length)
+    assert read.ids.shape == read.mask.shape == read.words.shape == (length,)
+    assert read.ids.argmax() == read.mask.sum() - 1
+    assert (read.ids == words.end_id).sum() == 1
+    assert not read.ids[read.mask == 0].any()
 
 
 def test_no_text_is_special(words: BytePairs) -> None:
