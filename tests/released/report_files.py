@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -122,26 +122,20 @@ def mgca_heads(make: Maker, side: str, *, whole: int, local: int, hidden: int, d
     return file
 
 
-def words(folder: Path, vocabulary: int = 100) -> WordPiece:
-    """A tokenizer of the sentences above as a BERT folder has it, filled up to a number of entries."""
-    pieces = [
-        "[PAD]",
-        "[UNK]",
-        "[CLS]",
-        "[SEP]",
-        "[MASK]",
-        "##s",
-        "##al",
-        "##less",
-        "effusion",
-        "mass",
-        "pleur",
-        "heart",
-    ]
-    pieces += sorted({word for text in SENTENCES for word in text.split()} - set(pieces))
+def words(folder: Path, vocabulary: int = 100, more: Sequence[str] = ()) -> WordPiece:
+    """A tokenizer of the sentences above as a BERT folder has it, filled up to a number of entries.
+
+    Args:
+        folder: where its vocab.txt goes.
+        vocabulary: number of entries.
+        more: words that it has besides, as far as there is room.
+    """
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "##s", "##al", "##less", "pleur", "heart"]
+    pieces += sorted({word for text in SENTENCES for word in text.split()})
+    pieces += [word for word in dict.fromkeys(more) if word not in pieces]
     pieces += [f"filler{number}" for number in range(vocabulary - len(pieces))]
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "vocab.txt").write_text("\n".join(pieces) + "\n")
+    (folder / "vocab.txt").write_text("\n".join(pieces[:vocabulary]) + "\n")
     return WordPiece.read(folder)
 
 
@@ -166,12 +160,3 @@ def fits_on_meta(found: Found) -> nn.Module:
             key: value.shape for key, value in found.joint.weights.items()
         }
     return model
-
-
-def accounted(tensors: Mapping[str, Tensor], found: Found, taken: set[str]) -> None:
-    """Every tensor of a file was taken or dropped with a reason, none twice."""
-    dropped = [key for key, _ in found.dropped]
-    assert len(dropped) == len(set(dropped))
-    assert all(why for _, why in found.dropped)
-    assert set(dropped) | taken == set(tensors)
-    assert not set(dropped) & taken
