@@ -30,7 +30,7 @@ def embed(
         data: folder with a manifest.
         out: folder for the features; new, empty, or begun by the same command.
         kinds: what is kept: class tokens (cls), means of the patch tokens (mean), all patch tokens (patch: large).
-        blocks: how many of the encoder's last blocks; a ResNet has one.
+        blocks: how many of the encoder's last blocks; a convolution has one.
         split: only films of this split; all films if omitted.
         views: only films with these view positions, e.g. PA,AP.
         where: only films whose manifest columns meet these conditions, e.g. --where "view_position=PA,AP; age>=18".

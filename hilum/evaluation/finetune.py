@@ -38,7 +38,7 @@ from hilum.heads.objective import validation_loss
 from hilum.heads.targets import LabelLoss, probabilities
 from hilum.labels import Targets
 from hilum.methods.method import Optimisation, Output
-from hilum.models.backbone import Architecture, ConvolutionalConfig, retuned
+from hilum.models.backbone import Architecture, Convolutional, ConvolutionalConfig, retuned
 from hilum.models.vit_weights import Part, learnable_positions, less
 from hilum.schema import IMAGE, LABELS, Preprocessing
 from hilum.transforms.augmentations import FilmViews, augmentation
@@ -156,6 +156,8 @@ def fine_tune_method(encoder: Encoder, record: Record, config: Config, *, seed: 
         torch.manual_seed(seed)
         classifier = build_classifier(architecture, record)
     classifier.backbone.load_state_dict(weights)
+    if isinstance(classifier.backbone, Convolutional) and record.pool == "mean":
+        classifier.backbone.freeze_reader(cells=True)
     return FineTune(classifier, encoder.preprocessing, config)
 
 

@@ -126,6 +126,7 @@ class ClipResNet(Convolutional):
 
     config: ClipResNetConfig
     reader = "attnpool"
+    asking = ("attnpool.q_proj", "attnpool.k_proj")
 
     def __init__(self, config: ClipResNetConfig) -> None:
         super().__init__()

@@ -86,6 +86,7 @@ class Convolutional(nn.Module, ABC):
     config: ConvolutionalConfig
     num_prefix_tokens = 1  # tokens before the cells in `forward_features`: the film's vector
     reader: str | None = None  # the module that makes the vector of the last map, where it has weights
+    asking: tuple[str, ...] = ()  # those of its parts that the cells do without
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,10 +100,15 @@ class Convolutional(nn.Module, ABC):
         """The film's vector and the cells beside it: (B, D, ., .) of the last stage -> (B, width), (B, width, ., .)."""
         return last.mean((2, 3)), last
 
-    def freeze_reader(self) -> None:
-        """Let what makes the vector stay as it is: heads that read the maps alone send it no gradient."""
-        if self.reader is not None:
-            self.get_submodule(self.reader).requires_grad_(False)
+    def freeze_reader(self, *, cells: bool = False) -> None:
+        """Let what makes the vector stay as it is: what is read without it sends no gradient there.
+
+        Args:
+            cells: the cells are read; of plain maps otherwise nothing of the reader is.
+        """
+        for name in self.asking if cells else (self.reader,):
+            if name is not None:
+                self.get_submodule(name).requires_grad_(False)
 
     def forward(self, images: Tensor) -> Tensor:
         """The same as `forward_features`."""
@@ -126,4 +132,5 @@ class Convolutional(nn.Module, ABC):
 
 def halved(side: int, times: int, *, up: bool) -> int:
     """Cells a side after halving `times` times; an odd side is rounded up (padded strides) or down (pooling of 2)."""
-    return -(-side // 2**times) if up else side // 2**times
+    step = 1 << times
+    return -(-side // step) if up else side // step

@@ -79,6 +79,10 @@ def test_every_weight_takes_part(family: str) -> None:
     model(films(4)).square().sum().backward()
     without = [name for name, part in model.named_parameters() if part.grad is None or not part.grad.any()]
     assert without == [name for name in without if name == "attnpool.k_proj.bias"]  # it moves all answers alike
+    model.freeze_reader(cells=True)
+    frozen = {name.removesuffix(".weight") for name, part in model.named_parameters() if not part.requires_grad}
+    asking = {"attnpool.q_proj", "attnpool.q_proj.bias", "attnpool.k_proj", "attnpool.k_proj.bias"}
+    assert frozen == (asking if family == "clip_resnet" else set())
     model.freeze_reader()
     frozen = {name.split(".")[0] for name, part in model.named_parameters() if not part.requires_grad}
     assert frozen == {"convnext": {"norm"}, "clip_resnet": {"attnpool"}}.get(family, set())

@@ -46,7 +46,7 @@ def detect(
     """Train a model that finds boxes of findings (LW-DETR on the encoder); OUT/model is the best one on validation.
 
     Args:
-        encoder: a pretraining run, an encoder folder, or a released file; a Vision Transformer or a ResNet.
+        encoder: a pretraining run, an encoder folder, or a released file; of any family.
         data: folder with a manifest that has splits; a film in the file of boxes, or with the label 0, is known.
         labels: whose boxes, e.g. Effusion,Mass; default all categories of the file.
         out: the run folder; new or empty.

@@ -60,7 +60,7 @@ def segment(
     """Train a model that draws masks of findings; OUT/model is the best one on validation.
 
     Args:
-        encoder: a pretraining run, an encoder folder, or a released file; a Vision Transformer or a ResNet.
+        encoder: a pretraining run, an encoder folder, or a released file; of any family.
         data: folder with a manifest that has splits; a label of 0 is an empty mask, a blank one is unknown.
         labels: whose masks, e.g. Pneumothorax,Effusion.
         out: the run folder; new or empty.
