@@ -7,6 +7,7 @@ under a name that suggests ours. Each is told in one sentence with what to do in
 from __future__ import annotations
 
 import os
+import re
 import stat
 import struct
 from collections.abc import Iterator
@@ -164,8 +165,11 @@ def _is_text(head: bytes) -> bool:
 
 
 def _is_old_pickle(head: bytes) -> bool:
-    """Whether a text may be a pickle of protocol 0, which is one: short lines, the first of a few letters."""
-    return head[:1] in (b"(", b"c", b"L", b"I", b"]", b"}", b"N", b"V", b"S", b"i") and b"\n" in head[:200]
+    """Whether a text may be a pickle of protocol 0: a mark, a name on two lines, a number, a quoted or a put text."""
+    return (
+        re.match(rb"\((?:[dlt]p\d|[IFNSVLc(]|i[\w.]+\n)|c[\w.]+\n[\w.]+\n|[IL]\d+L?\n|S['\"]|V[^\n]*\np\d", head)
+        is not None
+    )
 
 
 def _safetensors(head: bytes, size: int) -> FileKind | None:

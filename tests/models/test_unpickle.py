@@ -356,13 +356,6 @@ def test_all_hostile_files_are_refused(tmp_path: Path) -> None:
     _refused(HOSTILE, tmp_path)
 
 
-def test_nothing_else_runs_files() -> None:
-    sources = [path for room in ("hilum", "recipes", "benchmarks") for path in (ROOT / room).rglob("*.py")]
-    assert len(sources) > 300
-    found = {str(path): unsafe_loads(ast.parse(path.read_text(encoding="utf-8"))) for path in sources}
-    assert not {path: what for path, what in found.items() if what}
-
-
 @pytest.mark.parametrize(
     "source",
     [
@@ -385,5 +378,5 @@ def test_nothing_else_runs_files() -> None:
         "AutoModel.from_pretrained('x', trust_remote_code=True)",
     ],
 )
-def test_the_scan_finds_what_it_looks_for(source: str) -> None:
+def test_the_scan_of_the_house_finds_what_it_looks_for(source: str) -> None:
     assert unsafe_loads(ast.parse(source))

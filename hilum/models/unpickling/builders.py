@@ -158,33 +158,37 @@ def _members(members: Any = (), *rest: Any) -> list[Any]:
     return list(members)
 
 
-def _object(kind: Any, *rest: Any) -> Any:
-    """An instance made without its class's own making (protocols 0 and 1, and `__newobj__`)."""
+def _object(kind: Any, *args: Any) -> Any:
+    """`copyreg.__newobj__`: a class and what its `__new__` is given."""
     if not isinstance(kind, Name):
         raise RefusedError("it makes an object of what is no class")
-    return Object(kind)
+    return call(kind, args)
+
+
+def _reconstructed(kind: Any, base: Any, state: Any) -> Any:
+    """`copyreg._reconstructor`: an instance in protocols 0 and 1, filled afterwards."""
+    return _object(kind)
+
+
+def _data(data: Any = None, *rest: Any) -> Any:
+    """What a parameter or a tensor of another device wraps."""
+    return data.content if isinstance(data, Array) else data
 
 
 _BUILTINS: Final = ("builtins", "__builtin__")  # of Python 3 and 2
 _COPYREG: Final = ("copyreg", "copy_reg")
 _NUMPY: Final = ("numpy._core", "numpy.core")  # of NumPy 2 and 1
+_WRAPPED: Final = (
+    *(f"torch._utils._rebuild_{kind}" for kind in ("parameter", "parameter_with_state", "xla_tensor")),
+    *("torch._utils._rebuild_device_tensor_from_numpy", "torch._utils._rebuild_device_tensor_from_cpu_tensor"),
+    *("torch.nn.parameter.Parameter", "torch.nn.Parameter"),
+)
 
 _BUILDERS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
     {
         **dict.fromkeys(("torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2"), _tensor),
         "torch._utils._rebuild_tensor_v3": _typed_tensor,
-        **dict.fromkeys(
-            ("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state"),
-            lambda data, *rest: data,
-        ),
-        **dict.fromkeys(("torch.nn.parameter.Parameter", "torch.nn.Parameter"), lambda data=None, *rest: data),
-        **dict.fromkeys(
-            (
-                *(f"torch._utils._rebuild_device_tensor_from_{kind}" for kind in ("numpy", "cpu_tensor")),
-                "torch._utils._rebuild_xla_tensor",
-            ),
-            lambda data, *rest: data,
-        ),
+        **dict.fromkeys(_WRAPPED, _data),
         "torch._tensor._rebuild_from_type_v2": _from_type,
         **{f"torch.jit._pickle.build_{kind}list": _members for kind in ("int", "tensor", "double", "bool", "")},
         "torch.jit._pickle.restore_type_tag": lambda value, tag: value,
@@ -200,10 +204,7 @@ _BUILDERS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         **{f"{module}.{name}": _members for module in _BUILTINS for name in ("set", "frozenset")},
         **{f"{module}.{name}": _plain_bytes for module in _BUILTINS for name in ("bytes", "bytearray")},
         "collections.deque": _members,
-        **{
-            f"{module}.{name}": _object
-            for module in _COPYREG
-            for name in ("_reconstructor", "__newobj__", "__newobj_ex__")
-        },
+        **{f"{module}._reconstructor": _reconstructed for module in _COPYREG},
+        **{f"{module}.{name}": _object for module in _COPYREG for name in ("__newobj__", "__newobj_ex__")},
     }
 )
