@@ -292,10 +292,10 @@ def load(
     preprocessing, pool = Preprocessing.from_json(config["preprocessing"]), config.get("pool", "cls")
     if "towers" not in config:
         return Encoder(model, preprocessing, config.get("origin"), pool=pool)
-    reader = read_tokenizer(folder / TOKENIZER)
-    towers = _towers(model, config["towers"], reader, where=str(folder / CONFIG))
+    words = read_tokenizer(folder / TOKENIZER)
+    towers = _towers(model, config["towers"], words, where=str(folder / CONFIG))
     fill(towers, joint, where=folder / WEIGHTS)
-    return Encoder(model, preprocessing, config.get("origin"), towers=towers, tokenizer=reader, pool=pool)
+    return Encoder(model, preprocessing, config.get("origin"), towers=towers, tokenizer=words, pool=pool)
 
 
 def is_ours(folder: Path) -> bool:

@@ -19,6 +19,7 @@ from hilum.models.fill import fill, fits
 from hilum.models.pretrained import read_tensors, sort_mae
 from hilum.models.pretrained.maco import MacoFile, is_maco, sort_maco
 from hilum.models.start_text import start_report_encoder
+from hilum.models.text import ReportEncoder
 
 if TYPE_CHECKING:
     from hilum.methods.maco import MaCo
@@ -60,6 +61,7 @@ def start_text_from_folder(model: MaCo, path: str | Path) -> tuple[str, ...]:
     """
     if model.towers is None:
         raise CheckpointError("this model reads no reports (contrast=none)", where=path, fix="Leave it out")
+    assert isinstance(model.towers.text, ReportEncoder)  # as its configuration says
     return start_report_encoder(model.towers.text, path)
 
 

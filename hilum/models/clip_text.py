@@ -92,4 +92,5 @@ class _Block(nn.Module):
         seen = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self.proj(seen.transpose(1, 2).reshape(b, t, w))
         inner = self.fc1(self.norm2(x))
-        return x + self.fc2(inner * torch.sigmoid(1.702 * inner) if self.quick else F.gelu(inner))
+        out: Tensor = x + self.fc2(inner * torch.sigmoid(1.702 * inner) if self.quick else F.gelu(inner))
+        return out

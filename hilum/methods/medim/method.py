@@ -41,7 +41,7 @@ from hilum.models.report_words import words_of
 from hilum.models.resnet import ResNet, ResNetConfig
 from hilum.models.restoration_decoder import HEADS, RestorationDecoder
 from hilum.models.start_text import start_report_encoder
-from hilum.models.text import TextFeatures
+from hilum.models.text import ReportEncoder, TextFeatures
 from hilum.models.towers import Towers
 from hilum.models.vit import VisionTransformer
 from hilum.schema import HAS_REPORT, IMAGE, MASK_NOISE, REPORT_GROUP, TOKEN_MASK, TOKENS, Preprocessing
@@ -186,6 +186,7 @@ class MedIM(nn.Module):
 
     def start_text_from(self, path: str | Path) -> tuple[str, ...]:
         """Start the report encoder from a BERT folder, its first layers; errors as in `start_from`."""
+        assert isinstance(self.towers.text, ReportEncoder)  # as its configuration says
         return start_report_encoder(self.towers.text, path)
 
     @torch.no_grad()
