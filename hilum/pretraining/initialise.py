@@ -38,8 +38,8 @@ def initialise_from(method: Any, source: str) -> tuple[str, ...]:
     if isinstance(encoder.model, VisionTransformer) and isinstance(backbone, VisionTransformer):
         weights = at_grid(weights, encoder.model.config, backbone.config)
     weights_file = encoder_folder(path) / ckpt.WEIGHTS
-    digest = ckpt.file_digest(weights_file) if weights_file.is_file() else encoder.origin.get("sha256")
-    note = f"start from the encoder {source}, sha256 {digest}: {len(weights)} tensors"
+    own = ckpt.file_digest(weights_file) if weights_file.is_file() else None
+    note = f"start from the encoder {source}, sha256 {own or encoder.origin.get('sha256')}: {len(weights)} tensors"
     if hasattr(method, "start_from_encoder"):
         return (note, *method.start_from_encoder(weights, where=path))
     fill(backbone, weights, where=path)
