@@ -107,7 +107,7 @@ class ConvNextBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> the same shape."""
-        branch = self.mlp(self.norm(self.conv_dw(x).permute(0, 2, 3, 1)))
+        branch: Tensor = self.mlp(self.norm(self.conv_dw(x).permute(0, 2, 3, 1)))
         if self.gamma is not None:
             branch = branch * self.gamma
         if self.drop_path and self.training:  # of whole samples, as `blocks.drop_path` has them: (B, cells, C)

@@ -54,7 +54,7 @@ def test_other_image_sizes_resize_the_positions() -> None:
 def test_sizes_that_make_no_network_are_refused() -> None:
     for wrong in ({"planes": 5}, {"heads": 7}, {"output": 0}, {"position_resize": "nearest"}):
         with pytest.raises(ConfigError, match=r"no ResNet of CLIP|no attention pooling"):
-            ClipResNetConfig(**wrong)  # type: ignore[arg-type]
+            ClipResNetConfig(**wrong)
 
 
 @pytest.mark.timm

@@ -60,4 +60,4 @@ def test_paths_are_dropped_in_training_only_and_more_behind() -> None:
 def test_sizes_that_make_no_network_are_refused() -> None:
     for wrong in ({"widths": (8, 8, 8, 0)}, {"drop_path": 1.0}, {"local_stage": 1}):
         with pytest.raises(ConfigError, match=r"no ConvNeXt|drop_path is 1\.0"):
-            ConvNextConfig(**wrong)  # type: ignore[arg-type]
+            ConvNextConfig(**wrong)

@@ -36,4 +36,4 @@ def test_densenet_121_has_its_names_and_size() -> None:
 def test_sizes_that_make_no_network_are_refused() -> None:
     for wrong in ({"growth": 0}, {"local_stage": 2}, {"blocks": (1, 0, 1, 1)}):
         with pytest.raises(ConfigError, match="no DenseNet"):
-            DenseNetConfig(**wrong)  # type: ignore[arg-type]
+            DenseNetConfig(**wrong)

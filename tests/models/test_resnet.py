@@ -90,4 +90,4 @@ def test_rectified_blocks_add_nothing_negative() -> None:
 def test_sizes_that_make_no_network_are_refused() -> None:
     for wrong in ({"enlarged": 0}, {"block": "wide"}, {"blocks": (1, 1)}, {"local_stage": 2}, {"last_stride": 0}):
         with pytest.raises(ConfigError, match="no ResNet"):
-            ResNetConfig(**wrong)  # type: ignore[arg-type]
+            ResNetConfig(**wrong)
