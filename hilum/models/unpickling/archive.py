@@ -212,6 +212,7 @@ def _start(view: memoryview, entry: Entry) -> int:
     place = entry.header
     if place + 30 > len(view) or bytes(view[place : place + 4]) != b"PK\x03\x04":
         raise RefusedError(f"its entry {readable(entry.name)} is not where the directory says")
+    start: int
     flags, method = struct.unpack_from("<2H", view, place + 6)
     name_size, extra_size = struct.unpack_from("<2H", view, place + 26)
     start = place + 30 + name_size + extra_size

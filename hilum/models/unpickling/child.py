@@ -52,7 +52,7 @@ def convert(file: mmap.mmap, out: BinaryIO, skip: Sequence[str] = ()) -> None:
         RefusedError: it cannot be read safely.
     """
     view = memoryview(file)
-    content: Any = read_archive(file, view) if view[:4] == b"PK\x03\x04" else read_stream(file, view)
+    content: Any = read_archive(file, view) if bytes(view[:4]) == b"PK\x03\x04" else read_stream(file, view)
     tensors = Tensors(len(view))
     tree = describe(content, skip, tensors)
     tensors.write(out, tree, file)

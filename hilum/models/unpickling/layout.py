@@ -11,8 +11,8 @@ import json
 import math
 import mmap
 from array import array
-from collections.abc import Iterator
-from typing import BinaryIO, Final
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO, Final, Literal
 
 from hilum.models.unpickling.names import WIDTHS, readable
 from hilum.models.unpickling.records import SIZES, RefusedError, Tensor, check_sum
@@ -21,7 +21,12 @@ _CHUNK: Final = 1 << 22  # bytes
 _TENSORS: Final = 100_000
 _SLACK: Final = 64 << 20  # bytes that the content may take beyond four times its file
 _STRIPS: Final = 2_000_000  # copied one by one; a ResNet-50 saved channels last takes 30,000
-_LETTERS: Final = {1: "B", 2: "H", 4: "I", 8: "Q"}  # of memoryview and array, by bytes
+_LETTERS: Final[Mapping[int, Literal["B", "H", "I", "Q"]]] = {
+    1: "B",
+    2: "H",
+    4: "I",
+    8: "Q",
+}  # of memoryview and array, by bytes
 
 
 class Tensors:
@@ -154,7 +159,8 @@ def _merged(tensor: Tensor) -> list[tuple[int, int]]:
 
 def _gathered(numbers: memoryview, offset: int, axes: list[tuple[int, int]]) -> memoryview:
     """Numbers with strides, copied without gaps: strip by strip along the longest axis."""
-    targets, total = [], 1
+    targets: list[int] = []
+    total = 1
     for size, _ in reversed(axes):
         targets.insert(0, total)
         total *= size

@@ -160,6 +160,10 @@ def _pop(machine: _Machine, _: Any) -> None:
     machine.stack.pop()
 
 
+def _pop_mark(machine: _Machine, _: Any) -> None:
+    machine.pop_to_mark()
+
+
 def _keep(machine: _Machine, slot: Any) -> None:
     if not 0 <= slot <= _OPCODES:  # an honest pickler numbers what it writes
         raise ValueError("a memo slot out of range")
@@ -255,7 +259,7 @@ _STEPS: Final[Mapping[str, Callable[[_Machine, Any], None]]] = MappingProxyType(
         **dict.fromkeys(("LIST", "FROZENSET"), _put_list),
         "DICT": _put_dict,
         "POP": _pop,
-        "POP_MARK": lambda machine, _: machine.pop_to_mark(),
+        "POP_MARK": _pop_mark,
         "DUP": lambda machine, _: machine.stack.append(machine.top),
         **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _recall),
         **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _keep),

@@ -90,7 +90,7 @@ def _fill(storage: Storage | None, view: memoryview, place: int) -> int:
     if place + 8 > len(view):
         raise RefusedError("it ends before its numbers: it was cut off, as by a download that broke")
     (count,) = struct.unpack_from("<q", view, place)
-    end = place + 8 + count * _width(storage)
+    end: int = place + 8 + count * _width(storage)
     if count != storage.count:
         raise RefusedError(f"storage {readable(storage.key)} in it has two different lengths")
     if end > len(view):
