@@ -80,14 +80,15 @@ def test_the_real_sizes(tensors: dict[str, Tensor], architecture: Any, size: int
 
 
 def test_the_name_of_the_file_tells_the_set() -> None:
+    tensors = densenet()
     for start, title in SETS.items():
         for name in (f"{start}-d121-tw-lr001-seed0-best.pt", f"{title}.pt"):
-            notes = LAYOUT.read(Source(Path("a folder") / name, densenet()), Asked()).notes
+            notes = LAYOUT.read(Source(Path("a folder") / name, tensors), Asked()).notes
             assert f"weights: {title}, by the file's name; no tensor tells" in notes
-    notes = LAYOUT.read(Source(Path("my-nih.pt"), densenet()), Asked()).notes
+    notes = LAYOUT.read(Source(Path("my-nih.pt"), tensors), Asked()).notes
     assert any("no tensor tells which of torchxrayvision's sets" in note for note in notes)
     assert any("order Atelectasis, Consolidation" in note for note in notes)
-    told = Source(Path("a.pt"), densenet(), extra={"pathologies": ["Atelectasis", "", "Edema"]})
+    told = Source(Path("a.pt"), tensors, extra={"pathologies": ["Atelectasis", "", "Edema"]})
     assert "left out: its outputs Atelectasis, (unused), Edema" in LAYOUT.read(told, Asked()).notes
 
 
