@@ -17,7 +17,8 @@ from hilum.transforms.record_words import in_words
 def account(encoder: Encoder) -> dict[str, Any]:
     """An encoder in a few facts: layout, notes on its tensors, pixels, positions, the vector its authors use."""
     origin, sizes = encoder.origin, encoder.model.config
-    positions = "none: its maps grow with the film"
+    enlarged = getattr(sizes, "enlarged", None)
+    positions = f"none: films are brought to {enlarged} px first" if enlarged else "none: its maps grow with the film"
     if isinstance(sizes, ViTConfig):
         table = {"none": "", "learned": "a learned table", "sincos": "a fixed sine-cosine table"}[sizes.position]
         resized = table and f"{table}, resized by the rule {sizes.position_resize}"

@@ -154,13 +154,14 @@ def _towers(joint: Joint, model: Any, tokenizer: Tokenizer, path: str | Path) ->
 def _origin(source: Source, name: str, found: Found, *, read: bool) -> dict[str, Any]:
     """Where the encoder comes from, what was used of it, and what was not and why."""
     sizes = found.architecture
-    used = len(source.tensors) - len(found.dropped)
+    waiting = 0 if found.joint is None or read else len(found.joint.weights)
+    used = len(source.tensors) - len(found.dropped) - waiting
     notes = [
         f"encoder: {sizes.depth} blocks of width {sizes.width}, {sizes.image_size} px, {sizes.channels} channels; "
         f"{used} of {len(source.tensors)} tensors used"
     ]
     if found.joint is not None:
-        text = f"text: {len(found.joint.weights)} tensors, {found.joint.vocabulary:,} word pieces"
+        text = f"text: {len(found.joint.weights)} tensors, a vocabulary of {found.joint.vocabulary:,}"
         notes.append(text if read else f"{text}, left behind: give its tokenizer to compare films with text")
     return {
         "file": name_of(source.path) or source.path.name,
