@@ -26,7 +26,7 @@ from hilum.checkpoint import CONFIG, WEIGHTS, write_weights
 from hilum.encoder import Encoder
 from hilum.exporting.formats import Written
 from hilum.exporting.limits import check_fields, refusal, vit_sizes
-from hilum.exporting.processor import PROCESSOR, processor
+from hilum.exporting.processor import PIL, PROCESSOR, processor
 from hilum.model_card import Loading
 from hilum.models.mlp import hidden_width
 from hilum.models.pretrained.huggingface_names import Family, to_theirs
@@ -173,7 +173,7 @@ def _lines(encoder: Encoder, sizes: ViTConfig, *, processed: bool) -> str:
         "cls+mean": f"torch.cat([tokens[:, 0], tokens[:, {first}:].mean(dim=1)], dim=1)",
     }[encoder.pool]
     ready = [
-        'processor = AutoImageProcessor.from_pretrained("{here}")',
+        f'processor = AutoImageProcessor.from_pretrained("{{here}}", {PIL})',
         'pixels = processor(Image.open("film.png").convert("RGB"), return_tensors="pt")["pixel_values"]',
     ]
     by_hand = f"pixels = ...  # (1, {sizes.channels}, {sizes.image_size}, {sizes.image_size}), made as below"

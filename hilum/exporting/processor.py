@@ -7,6 +7,7 @@ from typing import Any, Final
 from hilum.schema import Preprocessing
 
 PROCESSOR: Final = "preprocessor_config.json"
+PIL: Final = 'backend="pil"'  # of the two that transformers 5 has, the one that resizes with Pillow
 RESAMPLES: Final = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3}  # Pillow's numbers
 _HELD: Final[dict[str, tuple[Any, ...]]] = {  # field -> values an image processor can say; the others it can all say
     "resize": ("squeeze", "shortest"),
@@ -53,13 +54,15 @@ def processor(record: Preprocessing) -> tuple[dict[str, Any] | None, tuple[str, 
     }
     if not plain:
         config["crop_size"] = {"height": record.size, "width": record.size}
-    notes = []
+    notes = [
+        f"{PIL} makes the encoder's pixels; torchvision's (the default where it is installed) differ by a grey level"
+    ]
     if not record.eight_bit:
         level = 1 / 255 / min(record.std)
-        notes.append(
+        notes = [
             "the image processor resizes in 8 bits, the encoder in floating point: pixels of a film that is resized "
-            f"differ by about one grey level ({level:.3f} once normalised), by more at edges from black to white"
-        )
-    if not plain:
-        notes.append("where a crop leaves an odd margin, the processor's crop may lie one pixel beside the encoder's")
+            f"differ by a third of a grey level on average ({level / 3:.4f} once normalised), by several at hard edges"
+        ]
+    if not plain and record.margin != "floor":
+        notes.append("where a crop leaves an odd margin, the processor's crop lies one pixel beside the encoder's")
     return config, tuple(notes)

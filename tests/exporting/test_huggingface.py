@@ -118,7 +118,7 @@ def test_the_image_processor_makes_our_pixels(record: str, shape: tuple[int, int
     encoder = vit_encoder(pixels=RECORDS[record])
     export_encoder(encoder, "huggingface", tmp_path / "out")
     grey = film(*shape)
-    processor = AutoImageProcessor.from_pretrained(tmp_path / "out")
+    processor = AutoImageProcessor.from_pretrained(tmp_path / "out", backend="pil")
     seen = processor(Image.fromarray(grey).convert("RGB"), return_tensors="pt")["pixel_values"][0]
     scale = max(1.0, float(encoder.transform(grey).abs().max()) / 10)
     torch.testing.assert_close(seen, encoder.transform(grey), atol=1e-3 * scale, rtol=0)
@@ -128,7 +128,7 @@ def test_a_record_in_floating_point_is_within_two_grey_levels_and_says_so(tmp_pa
     record = Preprocessing(size=32)
     exported = export_encoder(vit_encoder(pixels=record), "huggingface", tmp_path / "out")
     assert any("resizes in 8 bits" in note for note in exported.written.loading.notes)
-    processor = AutoImageProcessor.from_pretrained(tmp_path / "out")
+    processor = AutoImageProcessor.from_pretrained(tmp_path / "out", backend="pil")
     soft = np.array(Image.fromarray(film(10, 8)).resize((80, 100), Image.Resampling.BICUBIC))
     seen = processor(Image.fromarray(soft).convert("RGB"), return_tensors="pt")["pixel_values"][0]
     far = (seen - vit_encoder(pixels=record).transform(soft)).abs().max()
@@ -194,3 +194,21 @@ def test_the_lines_of_the_card_load_it(pool: Any, tmp_path: Path, monkeypatch: p
     torch.testing.assert_close(
         seen["features"], encoder.embed(encoder.transform(np.array(film()))[None]), atol=1e-4, rtol=0
     )
+
+
+def test_a_released_folder_leaves_as_it_came(shared: Path, tmp_path: Path) -> None:
+    folder = shared / "golden/checkpoints/rad_dino"
+    encoder = hilum.load(folder)
+    export_encoder(encoder, "huggingface", tmp_path / "out")
+    before, after = load_file(folder / "model.safetensors"), load_file(tmp_path / "out/model.safetensors")
+    assert set(after) == set(before)
+    assert all(torch.equal(after[key], before[key]) for key in before)
+    told, made = (json.loads((place / "config.json").read_text()) for place in (folder, tmp_path / "out"))
+    same = ("model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "image_size", "patch_size")
+    assert {key: told[key] for key in same} == {key: made[key] for key in same}
+    grey = Image.fromarray(film(90, 75)).convert("RGB")
+    pixels = [
+        AutoImageProcessor.from_pretrained(place, backend="pil")(grey, return_tensors="pt")["pixel_values"]
+        for place in (folder, tmp_path / "out")
+    ]
+    assert torch.equal(*pixels)
