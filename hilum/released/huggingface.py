@@ -120,9 +120,16 @@ def read(source: Source, asked: Asked) -> Found:
         return Found(own.sizes, own.weights, own.preprocessing, dropped, own.pool)
     told = _told(kind, config, weights, source)
     sizes = vit_config(weights, told, asked, where=source.path)
-    if (depth := config.get("num_hidden_layers", sizes.depth)) != sizes.depth:
-        what = f"holds {sizes.depth} blocks, and its config.json says {depth}"
-        raise CheckpointError(what, where=source.path, fix="Give the whole folder as it was released")
+    counted = {"num_hidden_layers": ("blocks", sizes.depth)}
+    if kind.names in ("dinov2_with_registers", "dinov3_vit"):
+        counted["num_register_tokens"] = ("registers", sizes.registers)
+    for field, (what, number) in counted.items():
+        if (said := config.get(field, number)) != number:
+            raise CheckpointError(
+                f"holds {number} {what}, and its config.json says {said}",
+                where=source.path,
+                fix="Give the whole folder as it was released",
+            )
     pixels, guessed = _pixels(source, kind, sizes)
     rule = (OFFSET,) if kind.resize == "bicubic_offset" else ()
     return Found(sizes, weights, pixels, dropped, kind.pool, (*heads_note(told, asked, sizes), *rule, *guessed))

@@ -107,21 +107,24 @@ def read(source: Source, asked: Asked) -> Found:
 
 
 def _refuse_others(weights: Mapping[str, Tensor], source: Source) -> None:
-    """Refuse what has our names but another formula, as far as absent tensors tell it."""
-    named = {"cls_token", "reg_token", "blocks.0.ls1.gamma"} <= {*weights}
-    if "pos_embed" not in weights and not named:
-        what = "has no position table, and not the class token, registers and layer scale of DINOv3, which needs none"
-        raise CheckpointError(what, where=source.path, fix="Its positions may be relative: Hilum builds none of these")
-    if "blocks.0.norm1.bias" not in weights:
-        what = "has norms without a bias (RMS norms), which Hilum does not build"
-        raise CheckpointError(what, where=source.path, fix="Give an encoder with LayerNorm")
-    if "patch_embed.proj.bias" not in weights and "norm_pre.weight" not in weights:
-        what = "has no patch_embed.proj.bias, which only CLIP's networks do without"
-        raise CheckpointError(what, where=source.path, fix="Give the whole file as it was released")
-    told = re.search(r"_reg(\d)_", str(source.config.get("architecture", "")))
-    if told and "reg_token" not in weights:
-        what = f"has no reg_token, and its architecture has {told[1]} registers"
-        raise CheckpointError(what, where=source.path, fix="Give the whole file as it was released")
+    """Refuse what has our names but another formula, or lacks a part, as far as absent tensors tell it."""
+    name, arguments = str(source.config.get("architecture", "")), source.config.get("model_args") or {}
+    has = {*weights}.__contains__
+    of_dinov3 = has("cls_token") and has("reg_token") and has("blocks.0.ls1.gamma")
+    turned = not name or re.search("dinov3|lingbot", name) or arguments.get("use_rot_pos_emb")
+    classless = not name or re.search("gap|_map_|siglip|^test_", name) or arguments.get("class_token") is False
+    registers = re.search(r"_reg(\d)_", name)
+    faults = (
+        (not has("pos_embed") and not (of_dinov3 and turned), "no position table, which only DINOv3 does without"),
+        (not has("cls_token") and not classless, "no cls_token, which its architecture has"),
+        (registers and not has("reg_token"), "no reg_token, which its architecture has"),
+        (not has("norm_pre.weight") and not has("patch_embed.proj.bias"), "no bias of its patches, as only CLIP has"),
+        (not has("blocks.0.norm1.bias"), "norms without a bias (RMS norms), which Hilum does not build"),
+    )
+    for wrong, what in faults:
+        if wrong:
+            fix = "Give the whole file as it was released; relative positions and RMS norms are not built here"
+            raise CheckpointError(f"has {what}", where=source.path, fix=fix)
 
 
 def _is_mae(names: Mapping[str, Tensor]) -> bool:
@@ -299,8 +302,7 @@ def _is_rotated(weights: Mapping[str, Tensor]) -> bool:
 
 def _dinov3_heads(weights: Mapping[str, Tensor], rotary: str | None) -> int | None:
     """DINOv3's H+ shares width and depth with ViT-H, whose heads are wider."""
-    width = weights[_ANCHOR].shape[0]
-    return 20 if rotary == "dinov3" and width == 1280 else None
+    return 20 if rotary == "dinov3" and weights["cls_token"].shape[-1] == 1280 else None
 
 
 def _pixels(source: Source, sizes: ViTConfig) -> tuple[Preprocessing, tuple[str, ...]]:

@@ -125,7 +125,7 @@ def fold_positions(weights: Mapping[str, Tensor], *, where: str | Path) -> dict[
         further = _shaped(weights, "reg_token", 3, where).shape[1]
     rows, width = table.shape[1], table.shape[2]
     fitting = [lead for lead in (first, 0, first + further) if is_square(rows - lead)]
-    if not fitting:
+    if not fitting or table.shape[0] != 1:
         raise CheckpointError(
             f"its position table of {rows} rows is no square grid and {first + further} tokens before it", where=where
         )
