@@ -135,6 +135,22 @@ BLOCKS: Final[dict[BlockKind, type[Bottleneck | BasicBlock]]] = {
 }
 
 
+class Pair(nn.Module):
+    """BioViL-T's cells of one film: fewer features of its own, and as many that stand for an earlier film.
+
+    Paper: https://arxiv.org/abs/2301.04558, section 3.1: the same learned vector for every cell where there is none.
+    """
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(before, after, 1, bias=False)
+        self.no_earlier = nn.Parameter(nn.init.trunc_normal_(torch.empty(1, after, 1, 1), std=0.02))
+
+    def forward(self, last: Tensor) -> Tensor:
+        """(B, before, H, W) -> (B, 2 after, H, W)."""
+        return torch.cat([self.reduce(last), self.no_earlier.expand(len(last), -1, *last.shape[-2:])], dim=1)
+
+
 class ResNet(Convolutional):
     """Films to features.
 
@@ -159,18 +175,14 @@ class ResNet(Convolutional):
                 before = config.stage_widths[stage]
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
         if config.paired is not None:
-            self.pair = nn.Conv2d(before, config.paired, 1, bias=False)
-            self.no_earlier = nn.Parameter(torch.zeros(1, config.paired, 1, 1))
+            self.pair, self.reader = Pair(before, config.paired), "pair"
         for part in self.modules():
             if isinstance(part, nn.Conv2d):
                 nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
 
     def read_map(self, last: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean of the cells, and the cells; BioViL-T's second half stands for an earlier film that is not given."""
-        if self.config.paired is None:
-            return super().read_map(last)
-        cells = torch.cat([self.pair(last), self.no_earlier.expand(len(last), -1, *last.shape[-2:])], dim=1)
-        return super().read_map(cells)
+        """The mean of the cells, and the cells; of BioViL-T pairs with an earlier film that is not given."""
+        return super().read_map(last if self.config.paired is None else self.pair(last))
 
     def forward_stages(self, images: Tensor) -> list[Tensor]:
         """Maps after the stages: (B, C, H, W) normalised -> stages x (B, stage width, rows, columns)."""

@@ -40,7 +40,7 @@ def read(source: Source, asked: Asked) -> Found:
     text = read_cxr_bert(source, asked)
     joint = take_joint(ledger, text)
     config = replace(trunk.config, paired=reduced.shape[0])
-    image = {**trunk.weights, "pair.weight": reduced, "no_earlier": absent}
+    image = {**trunk.weights, "pair.reduce.weight": reduced, "pair.no_earlier": absent}
     pixels = replace(pixels, channels=config.channels)
     return Found(
         config, image, pixels, ledger.close(r"encoder\.|projector\."), notes=(_NOTE, *notes_on(text)), joint=joint

@@ -7,6 +7,9 @@ from pathlib import Path
 import torch
 
 import hilum
+from hilum.heads.detection import Detector, DetectorConfig
+from hilum.models.backbone import build_backbone
+from hilum.models.fill import fill
 from hilum.released.asked import Asked
 from hilum.released.biovil_t import LAYOUT
 from hilum.released.pixels import record
@@ -46,3 +49,16 @@ def test_what_compares_films_stays_behind_and_says_so() -> None:
     pooler = {key for key, why in found.dropped if why == "compares a film with an earlier one; one film is read here"}
     assert pooler == {key for key in file if key.startswith("encoder.vit_pooler.")}
     assert any("one film at a time" in note for note in found.notes)
+
+
+def test_detection_reads_its_plain_maps_and_leaves_the_pair_alone() -> None:
+    """A parameter without gradient would stop a run on several devices."""
+    found = LAYOUT.read(source_of(biovil_t(Maker())), Asked())
+    backbone = build_backbone(found.architecture)
+    fill(backbone, found.image, where="file")
+    detector = Detector(backbone, 2, 96, DetectorConfig(width=32, heads=4, feedforward=32, layers=1)).train()
+    truth = [(torch.tensor([1]), torch.tensor([[0.5, 0.5, 0.2, 0.3]]))] * 2
+    detector.loss(torch.randn(2, 3, 96, 96), truth)[0].backward()
+    assert not [name for name, part in detector.named_parameters() if part.requires_grad and part.grad is None]
+    still = {name for name, part in detector.named_parameters() if not part.requires_grad}
+    assert still == {"backbone.pair.reduce.weight", "backbone.pair.no_earlier"}

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 
 import hilum
+from hilum.heads.detection import Detector, DetectorConfig
+from hilum.heads.segmentation import Config, Form, Segmenter
+from hilum.models.backbone import build_backbone
+from hilum.models.fill import fill
 from hilum.models.resnet import ResNetConfig
 from hilum.released.asked import Asked
 from hilum.released.layouts import layout_of
@@ -49,3 +54,18 @@ def test_a_fine_tuned_file_has_all_four_stages() -> None:
     sizes = LAYOUT.read(source_of(file), Asked()).architecture
     assert isinstance(sizes, ResNetConfig)
     assert sizes.blocks == (1, 2, 1, 1)
+
+
+@pytest.mark.parametrize("form", ["upernet", "medim"])
+def test_three_stages_are_enough_for_boxes_and_masks(form: Form) -> None:
+    found = LAYOUT.read(source_of(medklip(Maker())), Asked())
+    backbone = build_backbone(found.architecture)
+    fill(backbone, found.image, where="file")
+    images = torch.randn(2, 3, 96, 96)
+    segmenter = Segmenter(backbone, 3, Config(form=form, width=16, auxiliary_width=8, decoder=(16, 8, 8, 8)))
+    assert segmenter(images).shape[-2:] == (96, 96)
+    detector = Detector(backbone, 2, 96, DetectorConfig(width=32, heads=4, feedforward=32, layers=1)).train()
+    truth = [(torch.tensor([1]), torch.tensor([[0.5, 0.5, 0.2, 0.3]]))] * 2
+    detector.loss(images, truth)[0].backward()
+    assert detector.places == 12 * 12  # cells of stage 2, the finer of the last two
+    assert not [name for name, part in detector.named_parameters() if part.requires_grad and part.grad is None]
