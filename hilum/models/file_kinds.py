@@ -166,10 +166,8 @@ def _is_text(head: bytes) -> bool:
 
 def _is_old_pickle(head: bytes) -> bool:
     """Whether a text may be a pickle of protocol 0: a mark, a name on two lines, a number, a quoted or a put text."""
-    return (
-        re.match(rb"\((?:[dlt]p\d|[IFNSVLc(]|i[\w.]+\n)|c[\w.]+\n[\w.]+\n|[IL]\d+L?\n|S['\"]|V[^\n]*\np\d", head)
-        is not None
-    )
+    first = rb"\((?:[dlt]p\d|[IFNSVLc(]|i[\w.]+\n)|c[\w.]+\n[\w.]+\n|[IL]\d+L?\n|S['\"]|V[^\n]*\np\d"
+    return re.match(first, head) is not None
 
 
 def _safetensors(head: bytes, size: int) -> FileKind | None:

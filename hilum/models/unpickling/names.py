@@ -65,7 +65,7 @@ _ALLOWED: Final = re.compile(
             r"torch\.storage\.(?:Typed|Untyped|_\w+)?Storage|torch\.torch_version\.TorchVersion",
             r"torch\.jit\._pickle\.(?:build_(?:int|tensor|double|bool|)list|restore_type_tag)",
             rf"torch\.(?:nn|optim|utils\.data|distributions|cuda\.amp|amp)\.{_CLASS}",
-            r"torch\.nn\.(?:functional|init)\.\w+|torch\.nn\.backends\.thnn\._get_thnn_function_backend",
+            r"torch\.nn\.(?:functional|init)\.\w+|torch\._C\._nn\.\w+|torch\.nn\.backends\.thnn\._get_thnn_function_backend",
             r"__torch__\.[\w.]+",
             r"numpy\.(?:_core|core)\.multiarray\.(?:_reconstruct|scalar)|numpy\.(?:_core|core)\.numeric\._frombuffer",
             r"numpy\.(?:ndarray|dtype|bool_?|u?int\d+|float\d+|complex\d+|str_|bytes_)",
