@@ -83,6 +83,7 @@ def _cached(repository: str, revision: str | None) -> Path | None:
     import huggingface_hub
     from huggingface_hub.errors import LocalEntryNotFoundError
 
+    found: str | None
     try:
         found = huggingface_hub.snapshot_download(repository, revision=revision, local_files_only=True)
     except LocalEntryNotFoundError as error:

@@ -91,9 +91,10 @@ def read(source: Source, asked: Asked) -> Found:
         CheckpointError: an architecture that Hilum does not build, or tensors of blocks without a place.
     """
     architecture = str(source.config.get("architecture", ""))
-    for pattern, why in _REFUSED:
-        if re.search(pattern, architecture):
-            raise CheckpointError(f"is a {architecture} of timm, which Hilum does not build: {why}", where=source.path)
+    for part, reason in _REFUSED:
+        if re.search(part, architecture):
+            what = f"is a {architecture} of timm, which Hilum does not build: {reason}"
+            raise CheckpointError(what, where=source.path, fix="Give another architecture")
     prefix = prefix_before(source.tensors, _ANCHOR) or ""
     weights, dropped = _weights(source, prefix)
     if (own := own_record(source, weights)) is not None:
@@ -182,8 +183,8 @@ def _weights(source: Source, prefix: str) -> tuple[dict[str, Tensor], Dropped]:
         if key.startswith(prefix) and _OURS.fullmatch(plain):
             named[plain] = ledger.take(key)
     pretrained_eva = f"{prefix}lm_head.weight" in source.tensors
-    for pattern, why in _ASIDE:
-        ledger.drop(re.escape(prefix) + pattern, why)
+    for aside, why in _ASIDE:
+        ledger.drop(re.escape(prefix) + aside, why)
     ledger.drop(f"(?!{re.escape(prefix)})", "no part of the image encoder")
     alone = rf"{re.escape(prefix)}([^.]+$|(blocks|norm|fc_norm|norm_pre|patch_embed|rope)\b)"
     dropped = ledger.close(f"{BLOCKS}|{alone}")
