@@ -49,22 +49,24 @@ def recognise(source: Source) -> bool:
 
 def read(source: Source, asked: Asked) -> Found:
     """The image encoder, and the towers of MGCA's re-training."""
-    pixels = record("convirt", size=asked.image_size)
     if _mgca_style(source.tensors):
-        return _read_mgca_style(source, asked, pixels.size)
+        return _read_mgca_style(source, asked)
+    pixels = record("convirt", size=asked.image_size)
     prefix, numbered = _prefix(source.tensors) or ("", False)
     ledger = Ledger(source.tensors, source.path)
     trunk = take_trunk(ledger, prefix, numbered=numbered, image_size=pixels.size)
     ledger.drop(r".*num_batches_tracked$", COUNTER)
     ledger.drop(_READER, _TEXT)
     ledger.drop(_PROJECTION, _HEADS)
-    note = "ConVIRT itself has no public weights: these are of someone's re-training"
     return Found(
         trunk.config,
         trunk.weights,
         record("convirt", size=pixels.size, channels=trunk.config.channels),
         ledger.close(),
-        notes=(note, "films meet the pixels of MGCA's re-training: give others where yours differ"),
+        notes=(
+            "ConVIRT itself has no public weights: these are of someone's re-training",
+            "pixels: ImageNet's, assumed: the file does not tell, and features suffer if it was trained on others",
+        ),
     )
 
 
@@ -72,7 +74,9 @@ def _mgca_style(tensors: Mapping[str, Tensor]) -> bool:
     return {"img_encoder.model.conv1.weight", "img_encoder.global_embed.head.0.weight"} <= tensors.keys()
 
 
-def _read_mgca_style(source: Source, asked: Asked, size: int) -> Found:
+def _read_mgca_style(source: Source, asked: Asked) -> Found:
+    """Both sides; films meet the pixels of MGCA, whose loader this re-training shares."""
+    size = record("mgca", size=asked.image_size).size
     file = sort_mgca(source.tensors, where=source.path, suffix="")
     image = image_side(file, source, asked, prefix="img_encoder.model.", size=size, enlarged=ENLARGED)
     joint = joint_side(file, source, asked, local=False)
@@ -82,7 +86,7 @@ def _read_mgca_style(source: Source, asked: Asked, size: int) -> Found:
     return Found(
         image.config,
         image.weights,
-        record("convirt", size=image.config.image_size, channels=image.config.channels),
+        record("mgca", size=image.config.image_size, channels=image.config.channels),
         (*image.dropped, *unseen, *local, *file.dropped),
         notes=("ConVIRT itself has no public weights: these are of MGCA's re-training",),
         joint=joint,

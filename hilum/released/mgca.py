@@ -55,7 +55,8 @@ def recognise(source: Source) -> bool:
 def read(source: Source, asked: Asked) -> Found:
     """Image encoder, and the towers where the file has its text side."""
     file = sort_mgca(source.tensors, where=source.path)
-    pixels = record("mgca", size=asked.image_size)
+    whose = "medim" if file.decoder else "mgca"  # MedIM draws films, and cuts less off them
+    pixels = record(whose, size=asked.image_size)
     image = image_side(file, source, asked, prefix="img_encoder_q.model.", size=pixels.size, enlarged=ENLARGED)
     joint = joint_side(file, source, asked)
     aside = [(key, why) for key in source.tensors for prefix, why in _ASIDE.items() if key.startswith(prefix)]
@@ -64,7 +65,7 @@ def read(source: Source, asked: Asked) -> Found:
     return Found(
         image.config,
         image.weights,
-        record("mgca", size=image.config.image_size, channels=image.config.channels),
+        record(whose, size=image.config.image_size, channels=image.config.channels),
         (*image.dropped, *unread(file, source, joint), *aside, *file.dropped),
         joint=joint,
     )

@@ -14,6 +14,7 @@ import hilum
 from hilum.released.asked import Asked
 from hilum.released.convirt import LAYOUT
 from hilum.released.layouts import layout_of
+from hilum.released.pixels import record
 from tests.oracles.report_encoders import bert, mgca_head, numbered_names, resnet, torchvision_names
 from tests.released.report_files import Maker, bert_file, resnet_file, source_of, words
 from tests.released.stand_ins import convirt, convirt_pytorch, gloria, medklip, mgca
@@ -27,6 +28,7 @@ def test_both_sides_of_mgcas_retraining(tmp_path: Path) -> None:
     torch.save(file, tmp_path / "file.pt")
     reader = words(tmp_path / "words")
     encoder = hilum.load(tmp_path / "file.pt", tokenizer=tmp_path / "words", text_heads=2)
+    assert encoder.preprocessing == record("mgca")
     images = torch.randn(2, 3, 40, 40)
     enlarged = F.interpolate(images, size=(299, 299), mode="bilinear", align_corners=True)
     last = resnet(file, torchvision_names("img_encoder.model."), enlarged)[3]
@@ -49,6 +51,7 @@ def test_a_numbered_trunk_beside_a_bert(tmp_path: Path) -> None:
     file = convirt_pytorch(Maker())
     torch.save({"model": file}, tmp_path / "file.pth")
     encoder = hilum.load(tmp_path / "file.pth")
+    assert encoder.preprocessing == record("convirt")
     images = torch.randn(2, 3, 64, 64)
     last = resnet(file, numbered_names("res_features.", 4), images)[3]
     torch.testing.assert_close(encoder.embed(images), last.mean((2, 3)), **CLOSE)

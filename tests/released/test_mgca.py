@@ -89,6 +89,14 @@ def test_without_its_tokenizer_the_text_side_stays_behind_and_says_how_to_get_it
     assert any("give its tokenizer" in note for note in encoder.origin["notes"])
 
 
+def test_who_draws_films_is_medim_and_sees_its_pixels() -> None:
+    whole = mgca(Maker())
+    plain = {key: value for key, value in whole.items() if not key.startswith("img_decoder_q.")}
+    for file, name in ((whole, "medim"), (plain, "mgca")):
+        assert LAYOUT.read(source_of(file), Asked(text_heads=2)).preprocessing == record(name)
+    assert record("medim") != record("mgca")
+
+
 def test_what_serves_pretraining_alone_is_named() -> None:
     found = LAYOUT.read(source_of(mgca(Maker())), Asked(text_heads=2))
     why = dict(found.dropped)
