@@ -96,7 +96,8 @@ def _shapes(encoder: Encoder) -> tuple[Tensor, dict[int, Any], str]:
         sides = {2: Dim("height", min=CELL, max=512 * CELL), 3: Dim("width", min=CELL, max=512 * CELL)}
         free = f"any batch; any height and width from {CELL} px on"
     # no side of the example equals another, or the export would take the two for one
-    return torch.zeros(2, sizes.channels, 5 * step + rim, 3 * step + rim), batch | sides, free
+    device = next(encoder.model.parameters()).device
+    return torch.zeros(2, sizes.channels, 5 * step + rim, 3 * step + rim, device=device), batch | sides, free
 
 
 def _metadata(encoder: Encoder) -> dict[str, str]:

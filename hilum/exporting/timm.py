@@ -210,7 +210,10 @@ def _pretrained_cfg(record: Preprocessing) -> tuple[dict[str, Any], list[str]]:
         "classifier": "head",
     }
     if not lacking:
-        return config, ["timm's transform resizes in 8 bits and may cut one pixel beside the encoder's own"]
+        notes = [] if record.eight_bit else ["timm's transform resizes in 8 bits, the encoder in floating point"]
+        if record.resize != "squeeze" and record.margin != "even":
+            notes.append("where a crop leaves an odd margin, timm's crop lies one pixel beside the encoder's")
+        return config, notes
     said = f"pretrained_cfg cannot say {', '.join(lacking)} of the preprocessing record"
     return config, [f"{said}: timm's transform would make other pixels, prepare films with hilum's Encoder.transform"]
 

@@ -105,6 +105,16 @@ def test_a_convolutional_network(sizes: Any, tmp_path: Path) -> None:
             check(session, encoder, batch(count, height, width))
 
 
+@slow
+def test_weights_beyond_the_limit_lie_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hilum.exporting.onnx.LIMIT", 0)
+    encoder = vit_encoder(depth=1)
+    export_encoder(encoder, "onnx", tmp_path / "out")
+    assert (tmp_path / "out/model.onnx.data").stat().st_size > 1000
+    session = onnxruntime.InferenceSession(tmp_path / "out/model.onnx", providers=["CPUExecutionProvider"])
+    check(session, encoder, batch(1))
+
+
 def test_without_onnx_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "onnxscript", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'hilum\[onnx\]'"):
