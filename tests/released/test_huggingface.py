@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 import hilum
 from hilum.encoder import Encoder
 from hilum.errors import CheckpointError
+from hilum.models.pretrained.huggingface_names import to_ours
 from hilum.models.vit import VisionTransformer, ViTConfig
 from hilum.released.huggingface import OFFSET
 from tests.released.huggingface_models import NETWORKS, network, saved, tokens
@@ -157,3 +158,21 @@ def test_two_image_encoders_are_one_too_many(tmp_path: Path) -> None:
     save_file(twice, folder / "model.safetensors")
     with pytest.raises(CheckpointError, match="holds 2 image encoders"):
         hilum.load(folder)
+
+
+@pytest.mark.parametrize("prefix", ["", "backbone."])
+def test_rad_dino_in_the_names_of_dinov2_is_the_same_encoder(prefix: str, shared: Path, tmp_path: Path) -> None:
+    """The model card offers a file in DINOv2's own names too, beside its projection head of pretraining."""
+    folder = shared / "golden/checkpoints/rad_dino"
+    original, _ = to_ours(load_file(folder / "model.safetensors"), "dinov2")  # our names are DINOv2's
+    head = {"last_layer.weight_g": torch.ones(32, 1), "last_layer.weight_v": torch.ones(32, 8)}
+    for number in (0, 2, 4):
+        head |= {f"mlp.{number}.weight": torch.ones(8, 8), f"mlp.{number}.bias": torch.ones(8)}
+    whole = {f"{prefix}{key}": value for key, value in original.items()}
+    whole |= {f"dino_head.{key}": value for key, value in head.items()} if prefix else {}
+    torch.save({"teacher": whole} if prefix else whole, tmp_path / "rad_dino.pth")
+    theirs, ours = hilum.load(folder), hilum.load(tmp_path / "rad_dino.pth", heads=4)
+    assert config(ours) == config(theirs)
+    images = torch.randn(1, 3, 56, 84, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(ours.embed(images), theirs.embed(images))
+    assert prefix == "" or any("dino_head" in note for note in ours.origin["notes"])
