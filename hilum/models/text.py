@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from hilum.errors import CheckpointError, ConfigError
 from hilum.models.onednn import adopt
 from hilum.models.positions import sincos_line
+from hilum.models.safetensors_file import read_safetensors
 from hilum.models.unpickle import read_pickle
 
 
@@ -217,13 +218,7 @@ def _weights(folder: Path) -> dict[str, Tensor]:
     """The tensors of a BERT folder, from whichever file it has."""
     safe, pickled = folder / "model.safetensors", folder / "pytorch_model.bin"
     if safe.is_file():
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            return load_file(safe)
-        except (OSError, SafetensorError) as error:
-            raise CheckpointError(f"cannot be read as safetensors ({error})", where=safe) from error
+        return read_safetensors(safe)
     if not pickled.is_file():
         raise CheckpointError("has neither model.safetensors nor pytorch_model.bin", where=folder)
     content = read_pickle(pickled)
