@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from hilum.models.backbone import architecture_from_json, in_words
+from hilum.schema import Preprocessing
+from hilum.transforms.record_words import in_words as pixels_in_words
 
 # Licences the Hub knows by an id of its own (from memory, its list of repository licences); others are "other"
 HUB_LICENCES: Final = (
@@ -82,6 +84,7 @@ def model_card(
         made: how the folder was made (command, version), printed at the end.
     """
     said, way = statement or Statement(), loading or Loading()
+    pixels = Preprocessing.from_json(description["preprocessing"])
     lines = way.lines.replace("{here}", "FOLDER")
     origin = {key: value for key, value in description["origin"].items() if value not in (None, "", {}, [])}
     parts = [
@@ -93,12 +96,12 @@ def model_card(
         "## What it saw",
         _table(origin) or "Its origin is not recorded.",
         *(f"- {note}" for note in origin.get("notes", ()) if isinstance(origin.get("notes"), list | tuple)),
-        f"**Data.** {said.data or NOT_STATED}",
-        f"**Licence of the weights.** {said.licence or NOT_STATED} They follow the terms of the films they were "
+        f"**Data.** {_sentence(said.data)}",
+        f"**Licence of the weights.** {_sentence(said.licence)} They follow the terms of the films they were "
         "trained on, and of the weights they started from: check these before sharing.",
         "## How good it is",
         *([_measured(found) for found in measured] or ["No results were given with it."]),
-        "## How a film becomes its input\n\n**Preprocessing**, in this order of fields:",
+        f"## How a film becomes its input\n\n**Preprocessing.** {pixels_in_words(pixels)}. In full:",
         f"```json\n{json.dumps(description['preprocessing'])}\n```",
         f"One vector a film: `{description.get('pool', 'cls')}` of the tokens after the last block.",
         "## What it is for",
@@ -138,6 +141,11 @@ def _table(values: Mapping[str, Any]) -> str:
     plain = [(key, value) for key, value in values.items() if not isinstance(value, dict | list | tuple)]
     rows = "\n".join(f"| {key.replace('_', ' ')} | {_cell(value)} |" for key, value in plain)
     return f"| | |\n|---|---|\n{rows}" if rows else ""
+
+
+def _sentence(text: str | None) -> str:
+    plain = _one_line(text or "").rstrip(".")
+    return f"{plain}." if plain else NOT_STATED
 
 
 def _cell(value: object) -> str:

@@ -37,6 +37,7 @@ def test_what_nobody_said_is_not_stated() -> None:
 def test_the_hub_reads_licence_library_and_task() -> None:
     text = card(statement=Statement("CC-BY-NC-4.0", "films"), loading=Loading("timm", 'timm.create_model("{here}")'))
     head = front(text)
+    assert "**Licence of the weights.** CC-BY-NC-4.0. They follow" in text
     assert head["license"] == "cc-by-nc-4.0"
     assert head["library_name"] == "timm"
     assert head["pipeline_tag"] == "image-feature-extraction"
@@ -78,4 +79,5 @@ def test_every_section_is_there_once() -> None:
         "How this folder was made",
     ]
     assert '"size": 32' in text
+    assert "3 x 32 px, squeezed to 32, bicubic in 8 bits, values -2.118 to 2.64" in text
     assert "\n\n\n" not in text

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from hilum.checkpoint import CONFIG, read_config
 from hilum.encoder import Encoder
 from hilum.errors import UserError
 from hilum.evaluation.features import weights_digest
@@ -33,6 +34,7 @@ HEADLINES: Final[dict[str, tuple[tuple[str, str], ...]]] = {  # task -> (metric,
     "saliency": (("mIoU", "ways.*.miou.micro"), ("Pointing", "ways.*.pointing.micro")),
     "retrieval": (("R@10, same study", "directions.*.study.recall.10"),),
 }
+DIGEST: Final = "encoder_sha256"  # in the record of an adapted model
 HOW: Final = ("head", "encoder", "trained_on", "label_fraction", "data", "split")  # of the context, in this order
 
 
@@ -46,11 +48,11 @@ def measured(folders: Sequence[str | Path], encoder: Encoder | None = None) -> l
     Raises:
         UserError: nothing was judged there, the task has no headline, or the run had another encoder.
     """
-    digest = weights_digest(encoder.model) if encoder is not None and folders else None
-    return [_measured(judged_folder(Path(folder)), digest) for folder in folders]
+    known = () if encoder is None or not folders else (weights_digest(encoder.model), encoder.origin.get(DIGEST))
+    return [_measured(judged_folder(Path(folder)), known) for folder in folders]
 
 
-def _measured(folder: Path, digest: str | None) -> Measured:
+def _measured(folder: Path, known: Sequence[str | None]) -> Measured:
     """One judged folder."""
     try:
         results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
@@ -59,7 +61,7 @@ def _measured(folder: Path, digest: str | None) -> Measured:
         raise UserError("holds no results.json that can be read", where=folder, fix="Judge the run again") from error
     if task not in HEADLINES:
         raise unknown_name(str(task), list(HEADLINES), kind="task of results", where=str(folder))
-    _refuse_other_encoder(folder, digest)
+    _refuse_other_encoder(folder, known)
     rows = tuple(
         (category, metric, text, _count(found.get("n")), _count(found.get("n_patients")))
         for metric, path in HEADLINES[task]
@@ -96,28 +98,32 @@ def _count(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else "–"
 
 
-def _refuse_other_encoder(folder: Path, digest: str | None) -> None:
+def _refuse_other_encoder(folder: Path, known: Sequence[str | None]) -> None:
     """A run keeps the digest of the encoder it was built on; numbers of another one are not this one's.
+
+    Args:
+        folder: the judged folder; its run is the folder around it.
+        known: digests of the encoder, and of the one it was adapted from.
 
     Raises:
         UserError: the run's record names other weights.
     """
-    record = folder.parent / "model" / "config.json"
-    if digest is None or not record.is_file():
+    record = folder.parent / "model" / CONFIG
+    if not known or not record.is_file():
         return
-    told = _told(json.loads(record.read_text()))
-    if told is not None and told != digest:
+    told = _told(read_config(record.parent))
+    if told is not None and told not in known:
         raise UserError(
-            f"was judged with another encoder: its run was built on weights {told[:12]}..., these are {digest[:12]}...",
+            f"was judged with another encoder: its run was built on weights {told:.12}..., these are {known[0]:.12}...",
             where=folder,
             fix="Name results of this encoder",
         )
 
 
 def _told(values: object) -> str | None:
-    """`encoder_sha256`, wherever it stands."""
+    """The digest of an encoder, wherever it stands."""
     if isinstance(values, dict):
-        found = values.get("encoder_sha256")
+        found = values.get(DIGEST)
         parts = [found] if isinstance(found, str) else [_told(value) for value in values.values()]
         return next((part for part in parts if part is not None), None)
     return None

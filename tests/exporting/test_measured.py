@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hilum.encoder import Encoder
 from hilum.errors import UserError
 from hilum.evaluation.features import weights_digest
 from hilum.exporting.measured import HEADLINES, measured
@@ -88,6 +89,8 @@ def test_numbers_of_another_encoder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="was judged with another encoder: its run was built on weights abababababab"):
         measured([folder], encoder)
     assert measured([folder])  # nothing to compare with
+    inside = Encoder(encoder.model, encoder.preprocessing, {"encoder_sha256": "ab" * 32})
+    assert measured([folder], inside)  # adapted from the encoder that was judged
 
 
 @pytest.mark.parametrize(
