@@ -6,23 +6,29 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import Dinov2Config, Dinov2Model, DINOv3ViTConfig, DINOv3ViTModel, ViTConfig, ViTModel
 
 import hilum
 from hilum.encoder import Encoder
 from hilum.errors import CheckpointError
+from hilum.models.backbone import build_backbone
 from hilum.models.pretrained.huggingface_names import to_ours
-from hilum.models.vit import VisionTransformer, ViTConfig
-from hilum.released.huggingface import OFFSET
+from hilum.models.vit import VisionTransformer
+from hilum.models.vit import ViTConfig as OurConfig
+from hilum.released.asked import Asked
+from hilum.released.huggingface import LAYOUT, OFFSET
+from hilum.released.source import Source
 from tests.released.huggingface_models import NETWORKS, network, saved, tokens
 
 
-def config(encoder: Encoder) -> ViTConfig:
-    assert isinstance(encoder.model.config, ViTConfig)
+def config(encoder: Encoder) -> OurConfig:
+    assert isinstance(encoder.model.config, OurConfig)
     return encoder.model.config
 
 
@@ -136,6 +142,32 @@ def test_pixels_are_the_folder_s_then_the_family_s(tmp_path: Path) -> None:
     (folder / "preprocessor_config.json").write_text(json.dumps(said))
     with pytest.raises(CheckpointError, match="takes 1 channels, and the preprocessing beside it makes 3"):
         hilum.load(folder)
+
+
+GIANT = {"hidden_size": 1536, "num_hidden_layers": 40, "num_attention_heads": 24, "use_swiglu_ffn": True}
+LARGEST = {"hidden_size": 4096, "num_hidden_layers": 40, "num_attention_heads": 32, "intermediate_size": 8192}
+GATED = {"use_gated_mlp": True, "hidden_act": "silu", "query_bias": False, "value_bias": False}
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "millions"),
+    [
+        (Dinov2Model, Dinov2Config(image_size=518), 86.6),  # RAD-DINO
+        (Dinov2Model, Dinov2Config(image_size=518, **GIANT), 1136.5),
+        (ViTModel, ViTConfig(), 85.8),
+        (DINOv3ViTModel, DINOv3ViTConfig(num_register_tokens=4, **LARGEST, **GATED), 6716.0),
+    ],
+)
+def test_the_real_sizes_can_be_built(kind: Any, settings: Any, millions: float) -> None:
+    with torch.device("meta"):
+        theirs = kind(settings)
+    source = Source(Path("release"), theirs.state_dict(), settings.to_dict())
+    found = LAYOUT.read(source, Asked())
+    with torch.device("meta"):
+        model = build_backbone(found.architecture)
+    shapes = {key: value.shape for key, value in model.state_dict().items()}
+    assert shapes == {key: value.shape for key, value in found.image.items()}
+    assert sum(weight.numel() for weight in model.parameters()) / 1e6 == pytest.approx(millions, abs=0.1)
 
 
 def test_networks_that_are_not_built_are_named(tmp_path: Path) -> None:
