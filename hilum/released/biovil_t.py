@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from hilum.errors import CheckpointError
 from hilum.released.asked import Asked
 from hilum.released.biovil import PROJECTOR, REDUCED, TRUNK, notes_on, take_joint
 from hilum.released.cxr_bert import read_cxr_bert
@@ -36,6 +37,8 @@ def read(source: Source, asked: Asked) -> Found:
     pixels = record("biovil-t", size=asked.image_size)
     trunk = take_trunk(ledger, TRUNK, image_size=pixels.size, local_stage=4)
     reduced, absent = ledger.take(REDUCED), ledger.take(_ABSENT)
+    if reduced.ndim != 4:
+        raise CheckpointError(f"its {REDUCED} is no convolution", where=source.path, fix="Give the whole file")
     ledger.drop(r"encoder\.vit_pooler\.", "compares a film with an earlier one; one film is read here")
     text = read_cxr_bert(source, asked)
     joint = take_joint(ledger, text)

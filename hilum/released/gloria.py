@@ -73,8 +73,11 @@ def _joint(ledger: Ledger, prefix: str, source: Source, asked: Asked) -> Joint |
     weights: dict[str, Tensor] = {f"text.{key}": value for key, value in bert.items()}
     for part in ("weight", "bias"):
         weights[f"image_head.{part}"] = ledger.take(f"{image}global_embedder.{part}")
-    weights["image_local_head.weight"] = ledger.take(f"{image}local_embedder.weight").flatten(1)
+    local = ledger.take(f"{image}local_embedder.weight")
+    weights["image_local_head.weight"] = local.flatten(1) if local.ndim == 4 else local  # a convolution of width 1
     length = min(_told(source.extra, "data.text.word_num", LENGTH), sizes.positions)
+    if weights["image_head.weight"].ndim != 2:
+        raise CheckpointError("its global_embedder is no matrix", where=source.path, fix="Give the whole file")
     config = TowersConfig(
         text=sizes,
         dim=weights["image_head.weight"].shape[0],

@@ -106,7 +106,8 @@ def joint_side(file: MgcaFile, source: Source, asked: Asked, *, local: bool = Tr
     if not file.text:
         return None
     names = ["image_head", "text_head", *(("image_local_head", "text_local_head") if local else ())]
-    if absent := [name for name in names if not {"0.weight", "3.weight"} <= file.heads.get(name, {}).keys()]:
+    heads = {name: [file.heads.get(name, {}).get(f"{layer}.weight") for layer in (0, 3)] for name in names}
+    if absent := [name for name, layers in heads.items() if any(one is None or one.ndim != 2 for one in layers)]:
         what = f"has a report encoder without {absent[0].replace('_', ' ').replace('head', 'projection')}"
         raise CheckpointError(what, where=source.path, fix="Give the whole file as it was released")
     bert = {key: value for key, value in file.text.items() if not key.startswith("bert.pooler.")}

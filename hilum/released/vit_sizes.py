@@ -56,8 +56,9 @@ def vit_config(weights: Mapping[str, Tensor], told: Told, asked: Asked, *, where
     """
     patches = _shaped(weights, "patch_embed.proj.weight", 4, where)
     width, channels, patch, other = patches.shape
-    if patch != other:
-        raise CheckpointError(f"its patches are {patch} x {other} pixels and not square", where=where)
+    if patch != other or 0 in patches.shape:
+        what = f"its patches become {width} features from {channels} channels of {patch} x {other} pixels"
+        raise CheckpointError(f"{what}, where sides must be equal and nothing 0", where=where)
     depth = _depth(weights, where)
     stride = asked.patch_stride or patch
     kind, ratio = _mlp(weights, width, told.activation, where)

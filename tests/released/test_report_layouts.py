@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 import hilum
 from hilum.errors import CheckpointError
 from hilum.lookup import lookup
+from hilum.models.backbone import build_backbone
+from hilum.models.fill import fill
 from hilum.released.asked import Asked
 from hilum.released.layouts import LAYOUTS, Layout, layout_of
 from tests.released.report_files import Maker, fits_on_meta, source_of, words
@@ -97,3 +102,30 @@ def test_another_tokenizer_is_refused(name: str, tmp_path: Path) -> None:
     words(tmp_path / "words", vocabulary=90)
     with pytest.raises(CheckpointError, match="100 word pieces and the tokenizer has 90"):
         hilum.load(tmp_path / "file.safetensors", tokenizer=tmp_path / "words")
+
+
+DAMAGES: dict[str, Callable[[Tensor], Tensor]] = {
+    "a number": lambda value: torch.tensor(1.0),
+    "a row": lambda value: value.flatten(),
+    "an axis more": lambda value: value[..., None],
+    "nothing": lambda value: value.new_zeros((0, *value.shape[1:])),
+    "other numbers": lambda value: value.long(),
+}
+
+
+@pytest.mark.parametrize("name", list(STAND_INS))
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_a_tensor_damaged_anywhere_is_one_sentence_or_harmless(name: str) -> None:
+    layout, make, _ = STAND_INS[name]
+    whole, chosen = make(Maker(), False), lookup(LAYOUTS, layout, kind="layout")
+    draw, refused = random.Random(0), 0
+    for _ in range(60):
+        key, damage = draw.choice(list(whole)), draw.choice(list(DAMAGES))
+        source = source_of(whole | {key: DAMAGES[damage](whole[key])})
+        try:
+            found = chosen.read(source, ASKED)
+            fill(build_backbone(found.architecture), found.image, where="file")
+        except CheckpointError as error:
+            refused += 1
+            assert len(str(error).splitlines()) == 1
+    assert refused

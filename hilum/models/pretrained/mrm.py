@@ -127,8 +127,8 @@ def text_config_of(report: Mapping[str, Tensor], heads: int | None, *, where: st
     hidden = "bert.encoder.layer.0.intermediate.dense.weight"
     types = "bert.embeddings.token_type_embeddings.weight"
     for key in (_WORDS, table, hidden, types):
-        if key not in report:
-            raise CheckpointError(f"has no {key}: no report encoder can be built", where=where)
+        if key not in report or report[key].ndim != 2:
+            raise CheckpointError(f"has no {key} of two axes: no report encoder can be built", where=where)
     width = report[_WORDS].shape[1]
     chosen = heads if heads is not None else max(1, width // 64)
     if chosen < 1 or width % chosen:
