@@ -6,11 +6,13 @@ film is stretched to its own [0, 1] first.
 
 from __future__ import annotations
 
+import re
+
 from hilum.models.pretrained.chexfound import ChexfoundFile, is_chexfound, sort_chexfound
 from hilum.released.asked import Asked
 from hilum.released.found import Found
 from hilum.released.layouts import Layout
-from hilum.released.pixels import record
+from hilum.released.pixels import from_processor, record
 from hilum.released.source import Source
 
 
@@ -25,15 +27,18 @@ def read(source: Source, asked: Asked) -> Found:
 
 
 def found(source: Source, file: ChexfoundFile, *, pixels: str) -> Found:
-    """The backbone of a file, behind the pixels of this name."""
+    """The backbone of a file, behind the pixels that lie beside it, else RAD-DINO's by its name, else of this name."""
     known = {key for key, _ in file.dropped}
     others = [key for key in source.tensors if key not in file.used and key not in known]
     sizes, why = file.config, "a head, a center or the other network, of use in pretraining only"
+    whose = "rad-dino" if re.search(r"rad.?dino", source.path.name.lower()) else pixels
+    said = from_processor(source.pixels, where=source.path) if source.pixels else None
     return Found(
         sizes,
         file.backbone,
-        record(pixels, size=sizes.image_size, channels=sizes.channels),
+        said or record(whose, size=sizes.image_size, channels=sizes.channels),
         (*((key, why) for key in others), *file.dropped),
+        notes=() if said else (f"pixels of {whose}: no configuration lies beside the weights",),
     )
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from torch import Tensor
 import hilum
 from hilum.errors import CheckpointError, ConfigError, UserError
 from hilum.models.resnet import ResNet, ResNetConfig
+from hilum.models.vit import VisionTransformer, ViTConfig
 from hilum.released.layouts import LAYOUTS
 from hilum.released.pixels import as_markdown
 from hilum.released.source import open_source
@@ -149,9 +153,109 @@ def test_a_block_that_is_missing_is_never_left_at_random(name: str, shared: Path
     assert "\n" not in str(error.value)
 
 
+def golden(shared: Path, name: str) -> dict[str, Tensor]:
+    return dict(open_source(shared / "golden/checkpoints" / name).tensors)
+
+
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module._orig_mod.", "model.", "net.backbone."])
+@pytest.mark.parametrize(
+    ("name", "layout"), [("mae_pretrain_full.pth", "mae"), ("mrm.pth", "mrm"), ("evax_base.pt", "eva-x")]
+)
+def test_what_a_training_program_puts_before_names_comes_off(
+    name: str, layout: str, prefix: str, shared: Path, tmp_path: Path
+) -> None:
+    tensors = golden(shared, name)
+    torch.save({"state_dict": {prefix + key: value for key, value in tensors.items()}}, tmp_path / "run.ckpt")
+    for asked in (None, layout):
+        found = hilum.load(tmp_path / "run.ckpt", heads=3, layout=asked)
+        assert found.origin["layout"] == layout
+        plain = hilum.load(shared / "golden/checkpoints" / name, heads=3).model.state_dict()
+        assert all(torch.equal(value, plain[key]) for key, value in found.model.state_dict().items())
+
+
+def test_which_of_two_networks_was_read_is_said(shared: Path, tmp_path: Path) -> None:
+    tensors = golden(shared, "mae_pretrain_encoder_only.pth")
+    other = {key: value + 1 for key, value in tensors.items()}
+    torch.save({"model": tensors, "model_ema": other, "optimizer": {"x": torch.ones(1)}}, tmp_path / "run.pth")
+    found = hilum.load(tmp_path / "run.pth", heads=3)
+    assert "read from model_ema; left aside in the file: model" in found.origin["notes"]
+    assert torch.equal(found.model.state_dict()["norm.bias"], other["norm.bias"])
+
+
+@pytest.mark.parametrize(
+    ("name", "block"),
+    [
+        ("evax_base.pt", "blocks.1."),
+        ("chexfound_teacher_checkpoint.pth", "teacher.backbone.blocks.0.1."),
+        ("gloria_resnet50.ckpt", "gloria.img_encoder.model.layer2.1."),
+        ("mae_finetune.pth", "blocks.1."),
+    ],
+)
+def test_the_number_of_a_block_takes_no_memory(name: str, block: str, shared: Path, tmp_path: Path) -> None:
+    tensors = golden(shared, name)
+    far = re.sub(r"\d+\.$", "99999999999.", block)
+    renamed = {key.replace(block, far, 1): value for key, value in tensors.items()}
+    assert renamed.keys() != tensors.keys()
+    torch.save(renamed, tmp_path / "far.pth")
+    tracemalloc.start()
+    with pytest.raises(CheckpointError):
+        hilum.load(tmp_path / "far.pth", layout=GOLDEN[name][0])
+    assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("config", "pixels"),
+    [
+        ({"model_type": []}, {}),
+        ({"layer_norm_eps": "small"}, {}),
+        ({"image_size": "x"}, {}),
+        ({}, {"image_mean": [0.5, [1], 0.5]}),
+        ({}, {"rescale_factor": "x"}),
+        ({}, {"resample": {}}),
+    ],
+)
+def test_values_of_a_form_that_nobody_foresaw_are_one_sentence(
+    config: dict[str, object], pixels: dict[str, object], shared: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "rad"
+    shutil.copytree(shared / "golden/checkpoints/rad_dino", folder, copy_function=shutil.copyfile)
+    folder.chmod(0o755)
+    for name, changes in (("config.json", config), ("preprocessor_config.json", pixels)):
+        (folder / name).write_text(json.dumps(json.loads((folder / name).read_text()) | changes))
+    with pytest.raises(CheckpointError) as error:
+        hilum.load(folder)
+    assert str(error.value).startswith(str(folder))
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 500
+
+
+def test_weights_that_are_not_numbers_are_not_called_another_architecture(shared: Path, tmp_path: Path) -> None:
+    tensors = golden(shared, "evax_base.pt")
+    torch.save({**tensors, "blocks.1.norm1.bias": tensors["blocks.1.norm1.bias"] / 0}, tmp_path / "nan.pth")
+    with pytest.raises(CheckpointError, match=r"is damaged: blocks\.1\.norm1\.bias holds values that are not finite"):
+        hilum.load(tmp_path / "nan.pth", heads=3)
+    torch.save({**tensors, "blocks.1.norm1.bias": torch.zeros(0)}, tmp_path / "none.pth")
+    with pytest.raises(CheckpointError, match=r"holds blocks\.1\.norm1\.bias without a number in it"):
+        hilum.load(tmp_path / "none.pth", heads=3)
+
+
 def test_every_layout_reads_and_the_docs_have_their_pixels() -> None:
     text = (ROOT / "docs/encoders.md").read_text()
     assert as_markdown() in text
     assert json.dumps(sorted(LAYOUTS))  # plain names
     for name in LAYOUTS:
         assert name == name.lower()
+
+
+def test_dinov2s_names_may_be_rad_dinos_and_registers_have_a_rule_of_their_own(tmp_path: Path) -> None:
+    sizes = ViTConfig(image_size=28, patch_size=14, width=16, depth=1, heads=2, layer_scale=1e-5, mask_token=True)
+    weights = VisionTransformer(sizes).state_dict()
+    for name, mean in (("dinov2_vitb14.pth", 0.485), ("rad_dino_backbone.pth", 0.5307)):
+        torch.save(weights, tmp_path / name)
+        encoder = hilum.load(tmp_path / name, heads=2)
+        assert encoder.preprocessing.mean[0] == mean
+        assert encoder.model.config.position_resize == "bicubic_offset"
+    weights["register_tokens"] = torch.zeros(1, 4, 16)
+    torch.save(weights, tmp_path / "dinov2_vitb14_reg4.pth")
+    assert hilum.load(tmp_path / "dinov2_vitb14_reg4.pth", heads=2).model.config.position_resize == "bicubic_antialias"

@@ -4,7 +4,7 @@ Layouts read here are MAE's (facebookresearch/mae at efb2a80, and everything tha
 encoder-only release, the full training file with its decoder, and the fine-tuned classifier (head; where it
 reads the mean of the patch tokens, the norm of that mean, fc_norm, stands for the final norm). Width, depth,
 patch, channels and image size are read from the tensors. The number of attention heads is in no tensor: it
-is an option, by default width // 64, which is right for every released MAE.
+is an option, by default width // 64, but 16 in ViT-H, which is right for every released MAE.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from hilum.models.pretrained.kinds import what_it_is
 from hilum.models.pretrained.tensors import read_tensors, stripped
 from hilum.models.vit import VisionTransformer, ViTConfig
 
+HEADS: Final = {1280: 16}  # width -> heads, where a head is not 64 wide: ViT-H
 _BACKBONE: Final = re.compile(r"(cls_token|reg_token|pos_embed|patch_embed\.proj|blocks\.\d+|(fc_)?norm)(\.|$)")
 _DECODER: Final = re.compile(r"(mask_token$|decoder_(embed|pos_embed|blocks|norm|pred)(\.|$))")
 _HEAD: Final = re.compile(r"head\.(weight|bias)$")
@@ -133,7 +134,7 @@ def _config_of(weights: Mapping[str, Tensor], heads: int | None, path: str | Pat
     if side * side + int(class_token) != table.shape[1]:
         raise CheckpointError(f"its position table of {table.shape[1]} rows is no square grid", where=path)
     scale = "blocks.0.ls1.gamma" in weights
-    chosen = heads if heads is not None else max(1, width // 64)
+    chosen = heads if heads is not None else HEADS.get(width, max(1, width // 64))
     if chosen < 1 or width % chosen:
         what = f"its width {width} does not divide into {chosen} heads"
         raise CheckpointError(what, where=path, fix="Give the right number of heads")

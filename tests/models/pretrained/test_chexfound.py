@@ -81,8 +81,8 @@ def test_golden_teacher_file(shared: Path) -> None:
         }
         for name, value in got.items():
             np.testing.assert_allclose(value.detach(), golden[f"out/{size}/{name}"], rtol=1e-4, atol=1e-5, err_msg=name)
-    assert encoder.origin["layout"] == "CheXFound"
-    assert "teacher.backbone: 120 of 120 tensors used" in encoder.origin["notes"]
+    assert encoder.origin["layout"] == "chexfound"
+    assert "120 of 136 tensors used" in encoder.origin["notes"][0]
     assert encoder.preprocessing.resize == "shortest"
     assert encoder.preprocessing.rescale == "minmax"
 
@@ -190,7 +190,7 @@ def test_a_bare_dinov2_backbone(backbone: dict[str, Tensor], tmp_path: Path) -> 
     save_file({official(key, None): value for key, value in backbone.items()}, tmp_path / "dinov2.safetensors")
     assert is_chexfound(read_tensors(tmp_path / "dinov2.safetensors"))
     encoder = hilum.load(tmp_path / "dinov2.safetensors")
-    assert encoder.origin["layout"] == "DINOv2"
+    assert encoder.origin["layout"] == "dinov2"
     assert encoder.preprocessing.rescale == "none"
     assert torch.equal(encoder.model.reg_token, backbone["reg_token"])
     assert not is_chexfound({key: value for key, value in backbone.items() if key not in ("mask_token", "reg_token")})
