@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 
 from hilum.errors import CheckpointError
+
+_NOT_FINITE: Final = "holds values that are not finite"
+_OTHER: Final = "Give a checkpoint from before its training diverged, or copy the file again"
+_WHOLE: Final = "Give the whole file, or choose the model size, image size, patch size and channels it was trained with"
 
 
 def fits(module: nn.Module, weights: Mapping[str, Tensor]) -> bool:
@@ -30,13 +35,11 @@ def fill(module: nn.Module, weights: Mapping[str, Tensor], *, where: str | Path)
 def check_fit(module: nn.Module, weights: Mapping[str, Tensor], *, where: str | Path) -> None:
     """The check of `fill` alone, for weights that are loaded another way (into shards, say)."""
     faults = _misfits(module, weights)
-    if faults:
-        more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
-        raise CheckpointError(
-            f"holds another architecture: {'; '.join(faults[:3])}{more}",
-            where=where,
-            fix="Choose the model size, image size, patch size and channels that the file was trained with",
-        )
+    damaged = [fault for fault in faults if fault.endswith(_NOT_FINITE)]
+    for found, what, fix in ((damaged, "is damaged", _OTHER), (faults, "holds another architecture", _WHOLE)):
+        if found:
+            more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+            raise CheckpointError(f"{what}: {'; '.join(found[:3])}{more}", where=where, fix=fix)
 
 
 def _misfits(module: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
@@ -51,5 +54,5 @@ def _misfits(module: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
         elif weights[key].is_floating_point() != tensor.is_floating_point():
             faults.append(f"{key} holds {weights[key].dtype}")
         elif not bool(torch.isfinite(weights[key]).all()):
-            faults.append(f"{key} holds values that are not finite")
+            faults.append(f"{key} {_NOT_FINITE}")
     return faults + [f"{key} has no place" for key in weights if key not in wanted]

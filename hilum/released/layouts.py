@@ -6,22 +6,26 @@ add one: a file with a `LAYOUT`, and a line here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
 
 from hilum.checkpoint import file_digest
 from hilum.encoder import Encoder
 from hilum.errors import CheckpointError
 from hilum.lookup import lookup
 from hilum.models.backbone import build_backbone, local_width
-from hilum.models.fill import fill
+from hilum.models.fill import check_fit, fill
 from hilum.models.pretrained.kinds import what_it_is
 from hilum.models.towers import Towers
 from hilum.released.asked import Asked
 from hilum.released.found import Found, Joint
 from hilum.released.hub import name_of
+from hilum.released.prefixes import wrapping
 from hilum.released.source import Source, open_source
 from hilum.transforms.text import Tokenizer, read_tokenizer
 
@@ -72,13 +76,12 @@ def layout_of(source: Source) -> str:
     Raises:
         CheckpointError: none does; says what the tensors are instead.
     """
-    for name in LAYOUTS:
-        if _layout(name).recognise(source):
-            return name
+    if (name := _named(source, None)) is not None:
+        return name
     raise CheckpointError(
         what_it_is(source.tensors, source.config),
         where=source.path,
-        fix=f"Give the file of an image encoder in one of the layouts {', '.join(LAYOUTS)}",
+        fix="Give the file of an image encoder in a layout that hilum convert --layouts lists",
     )
 
 
@@ -95,15 +98,24 @@ def build(path: str | Path, asked: Asked, *, layout: str | None = None) -> Encod
         ConfigError: no such layout.
     """
     source = open_source(path)
-    chosen = _layout(layout) if layout is not None else None
-    if chosen is not None and not (chosen.fits or chosen.recognise)(source):
-        raise CheckpointError(
-            f"is not in the layout {layout}; {what_it_is(source.tensors, source.config)}",
-            where=path,
-            fix="Leave out the layout to have it found",
-        )
-    name = layout if layout is not None else layout_of(source)
-    found = _layout(name).read(source, replace(asked, layout=layout))
+    try:
+        return _build(source, replace(asked, layout=layout))
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+        what = f"has a tensor, or a value beside the tensors, of a form that nobody foresaw ({described(error)})"
+        raise CheckpointError(what, where=path, fix="Give the whole file or folder as it was released") from error
+
+
+def described(error: BaseException) -> str:
+    """An error in a few words of one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+
+
+def _build(source: Source, asked: Asked) -> Encoder:
+    """The encoder of what was opened; arguments and errors as `build`."""
+    path = source.path
+    source, name, unwrapped = _recognised(source, asked.layout)
+    found = _layout(name).read(source, asked)
+    _check(lambda: build_backbone(found.architecture), found.image, path)
     model = build_backbone(found.architecture)
     fill(model, found.image, where=path)
     tokenizer_read = None if found.joint is None else _tokenizer(found.joint, source, asked)
@@ -116,8 +128,41 @@ def build(path: str | Path, asked: Asked, *, layout: str | None = None) -> Encod
             where=path,
             fix=f"Leave out the {given}",
         )
+    found = replace(found, notes=(*unwrapped, *found.notes))
     origin = _origin(source, name, found, read=towers is not None)
     return Encoder(model, found.preprocessing, origin, towers=towers, tokenizer=tokenizer_read, pool=found.pool)
+
+
+def _recognised(source: Source, layout: str | None) -> tuple[Source, str, tuple[str, ...]]:
+    """A source as its layout knows it, that layout's name, and notes on what was taken off around the network.
+
+    Training programs put a prefix before all names (`model.` of Lightning, `_orig_mod.` of torch.compile). Some layouts
+    look for their network under any prefix; for the others it is taken off once none of them knows the file as it is.
+    """
+    notes = (f"read from {source.wrapper}; left aside in the file: {', '.join(source.aside)}",) if source.aside else ()
+    if (name := _named(source, layout)) is not None:
+        return source, name, notes
+    prefix = wrapping(source.tensors)
+    bare = {key.removeprefix(prefix): value for key, value in source.tensors.items()}
+    if prefix and len(bare) == len(source.tensors):
+        plain = replace(source, tensors=bare)
+        if (name := _named(plain, layout)) is not None:
+            return plain, name, (*notes, f"read from under {prefix[:-1]}")
+    if layout is None:
+        return source, layout_of(source), notes  # which says what it is instead
+    raise CheckpointError(
+        f"is not in the layout {layout}; {what_it_is(source.tensors, source.config)}",
+        where=source.path,
+        fix="Leave out the layout to have it found",
+    )
+
+
+def _named(source: Source, layout: str | None) -> str | None:
+    """The layout that the user named, if it may read a source; where none was named, the first that recognises it."""
+    if layout is None:
+        return next((name for name in LAYOUTS if _layout(name).recognise(source)), None)
+    chosen = _layout(layout)
+    return layout if (chosen.fits or chosen.recognise)(source) else None
 
 
 def _layout(name: str) -> Layout:
@@ -134,7 +179,7 @@ def _tokenizer(joint: Joint, source: Source, asked: Asked) -> Tokenizer | None:
     return None if source.tokenizer is None else read_tokenizer(source.tokenizer)
 
 
-def _towers(joint: Joint, model: Any, tokenizer: Tokenizer, path: str | Path) -> Towers:
+def _towers(joint: Joint, model: Any, tokenizer: Tokenizer, path: Path) -> Towers:
     """The towers, behind the tokenizer that they were trained with."""
     if len(tokenizer) != joint.vocabulary:
         raise CheckpointError(
@@ -144,11 +189,27 @@ def _towers(joint: Joint, model: Any, tokenizer: Tokenizer, path: str | Path) ->
         )
     sizes = model.config
     local = local_width(sizes)
-    towers = Towers(
-        joint.config, sizes.width, sizes.patches, joint.vocabulary, pad_id=tokenizer.pad_id, local_width=local
-    )
+    words, pad = joint.vocabulary, tokenizer.pad_id
+
+    def make() -> Towers:
+        return Towers(joint.config, sizes.width, sizes.patches, words, pad_id=pad, local_width=local)
+
+    _check(make, joint.weights, path)
+    towers = make()
     fill(towers, joint.weights, where=path)
     return towers
+
+
+def _check(make: Callable[[], nn.Module], weights: Mapping[str, Tensor], where: Path) -> None:
+    """Hold weights against their network before it takes memory: a file may declare sizes that it does not hold.
+
+    Raises:
+        CheckpointError: they do not fit.
+    """
+    if empty := [key for key, value in weights.items() if not value.numel()]:
+        raise CheckpointError(f"holds {empty[0]} without a number in it", where=where, fix="Download the whole of it")
+    with torch.device("meta"):
+        check_fit(make(), weights, where=where)
 
 
 def _origin(source: Source, name: str, found: Found, *, read: bool) -> dict[str, Any]:

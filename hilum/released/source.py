@@ -33,6 +33,7 @@ class Source:
     extra: Mapping[str, Any] = field(default_factory=dict)  # plain values of the file: args, hyper_parameters, epoch
     weights: tuple[Path, ...] = ()  # the files read
     tokenizer: Path | None = None  # where one lies in the folder
+    aside: tuple[str, ...] = ()  # other networks in the file, passed over for the one in the wrapper
 
 
 def open_source(path: str | Path) -> Source:
@@ -46,7 +47,8 @@ def open_source(path: str | Path) -> Source:
         raise CheckpointError("no such file or folder", where=path, fix="Check the path")
     if path.is_file():
         content = read_content(path)
-        return Source(path, content.tensors, wrapper=content.wrapper, extra=content.extra, weights=(path,))
+        found, aside = content.tensors, content.aside
+        return Source(path, found, wrapper=content.wrapper, extra=content.extra, weights=(path,), aside=aside)
     config = next((_json(path / name) for name in _CONFIGS if (path / name).is_file()), {})
     if (path / "adapter_config.json").is_file():
         raise CheckpointError(
@@ -56,14 +58,14 @@ def open_source(path: str | Path) -> Source:
         )
     files = _weights(path)
     tensors: dict[str, Tensor] = {}
-    wrapper, extra = "", dict[str, Any]()
+    wrapper, extra, aside = "", dict[str, Any](), tuple[str, ...]()
     for file in files:
         content = read_content(file)
-        wrapper, extra = content.wrapper, {**extra, **content.extra}
+        wrapper, extra, aside = content.wrapper, {**extra, **content.extra}, content.aside
         tensors.update(content.tensors)
     tokenizer = path if any((path / name).is_file() for name in _TOKENIZERS) else None
     pixels = _json(path / _PIXELS) if (path / _PIXELS).is_file() else {}
-    return Source(path, tensors, config, pixels, wrapper, extra, tuple(files), tokenizer)
+    return Source(path, tensors, config, pixels, wrapper, extra, tuple(files), tokenizer, aside)
 
 
 def _weights(folder: Path) -> list[Path]:

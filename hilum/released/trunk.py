@@ -64,7 +64,7 @@ def trunk_config(weights: Mapping[str, Tensor], where: str | Path, **options: An
     for key in weights:
         if found := re.match(r"layer(\d)\.(\d+)\.", key):
             blocks.setdefault(int(found[1]), set()).add(int(found[2]))
-    told = tuple(max(numbers) + 1 for _, numbers in sorted(blocks.items()))
+    told = tuple(len(numbers) for _, numbers in sorted(blocks.items()))  # a gap shows when weights find no place
     if sorted(blocks) != list(range(1, len(blocks) + 1)) or len(blocks) not in (3, 4):
         raise CheckpointError(f"has a ResNet of the stages {sorted(blocks)}, where 1 to 4 are needed", where=where)
     return ResNetConfig(

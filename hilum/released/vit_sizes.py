@@ -59,6 +59,8 @@ def vit_config(weights: Mapping[str, Tensor], told: Told, asked: Asked, *, where
     if patch != other or 0 in patches.shape:
         what = f"its patches become {width} features from {channels} channels of {patch} x {other} pixels"
         raise CheckpointError(f"{what}, where sides must be equal and nothing 0", where=where)
+    if not (isinstance(told.norm_eps, float | int) and 0 <= told.norm_eps < 1):
+        raise CheckpointError(f"says that the epsilon of its norms is {told.norm_eps!r}, no small number", where=where)
     depth = _depth(weights, where)
     stride = asked.patch_stride or patch
     kind, ratio = _mlp(weights, width, told.activation, where)
@@ -185,7 +187,7 @@ def _shaped(weights: Mapping[str, Tensor], key: str, axes: int, where: str | Pat
 def _depth(weights: Mapping[str, Tensor], where: str | Path) -> int:
     """How many blocks there are: at least one, numbered without a gap."""
     numbers = {int(found[1]) for key in weights if (found := re.match(r"blocks\.(\d+)\.", key))}
-    absent = sorted(set(range(max(numbers, default=0) + 1)) - numbers)
+    absent = sorted(set(range(max(1, len(numbers)))) - numbers)  # some number below their count, if there is any gap
     if absent:
         what = f"lacks block {absent[0]} of {max(numbers) + 1}" if numbers else "has no block of a Vision Transformer"
         raise CheckpointError(what, where=where, fix="Give the whole file as it was released")

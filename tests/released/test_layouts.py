@@ -209,7 +209,7 @@ def test_the_number_of_a_block_takes_no_memory(name: str, block: str, shared: Pa
     [
         ({"model_type": []}, {}),
         ({"layer_norm_eps": "small"}, {}),
-        ({"image_size": "x"}, {}),
+        ({"num_attention_heads": "x"}, {}),
         ({}, {"image_mean": [0.5, [1], 0.5]}),
         ({}, {"rescale_factor": "x"}),
         ({}, {"resample": {}}),

@@ -224,7 +224,7 @@ def _blocks_of(weights: Mapping[str, Tensor], part: str, where: str | Path) -> i
             where=where,
             fix="Name them blocks.<number>.* or blocks.<chunk>.<number>.*; read as it is, its blocks would be random",
         )
-    absent = sorted(set(range(max(numbers) + 1)) - numbers)
+    absent = sorted(set(range(len(numbers))) - numbers)  # some number below their count, if there is any gap
     if absent:
         what = f"has blocks up to {max(numbers)} in its {part}, but not {', '.join(map(str, absent[:5]))}"
         raise CheckpointError(what, where=where, fix="Give a file that holds the whole network")

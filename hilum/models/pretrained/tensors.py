@@ -18,9 +18,11 @@ _PREFIXES: Final = ("module.", "encoder.", "backbone.")  # DataParallel, and wra
 # where training files keep the weights; an average over the steps before the last step's, as it is what was judged
 _WRAPPERS: Final = (
     *("state_dict_ema", "model_ema_state_dict", "model_ema", "params_ema", "state_dict", "model_state_dict"),
-    *("model", "module", "network", "net", "params"),
+    *("model_state", "model", "module", "network", "net", "params", "checkpoint"),
 )
-_NO_NETWORK: Final = ("optim", "sched", "scaler", "loss", "criterion")  # tensors of training, not of a network
+# tensors of training, not of a network
+_NO_NETWORK: Final = ("optim", "sched", "scaler", "loss", "criterion", "callback")
+_WHOLE: Final = "Give a file with the weights of a network by their names"
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,13 @@ class Content:
         wrapper: the keys under which it lay, outermost first, joined by dots; "" where it lay bare.
         extra: plain values beside the tensors (args, hyper_parameters, epoch), without any tensor; of a pickled
             network its attributes, its class as "class".
+        aside: other networks of the file, which were passed over for the one in the wrapper.
     """
 
     tensors: dict[str, Tensor]
     wrapper: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
+    aside: tuple[str, ...] = ()
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
@@ -62,22 +66,24 @@ def read_content(path: str | Path) -> Content:
     with open_checkpoint(path) as (_, kind):
         content = read_safetensors(path) if kind is SAFETENSORS else read_pickle(path)
     if not isinstance(content, dict):
-        raise CheckpointError("holds no dictionary of tensors", where=path)
+        raise CheckpointError("holds no dictionary of tensors", where=path, fix=_WHOLE)
     opened: list[str] = []
+    aside: list[str] = []
     extra: dict[str, Any] = {}
     while name := next((name for name in _WRAPPERS if _holds_tensors(content.get(name))), None):
         opened.append(name)
+        aside += [key for key, value in content.items() if key != name and _is_network(key, value)]
         extra |= _plain({key: value for key, value in content.items() if key != name})
         content = content[name]
     if isinstance(content, PickledModule):
         extra |= {**_plain(content.plain), "class": content.kind}
     tensors = {key: value for key, value in content.items() if isinstance(value, Tensor)}
     for name, value in content.items():
-        if _holds_tensors(value) and not name.startswith(_NO_NETWORK):
+        if _is_network(name, value):
             tensors |= {f"{name}.{key}": item for key, item in value.items() if isinstance(item, Tensor)}
     if not tensors:
-        raise CheckpointError("holds no tensors", where=path)
-    return Content(tensors, ".".join(opened), extra | _plain(content))
+        raise CheckpointError("holds no tensors", where=path, fix=_WHOLE)
+    return Content(tensors, ".".join(opened), extra | _plain(content), tuple(aside))
 
 
 def stripped(key: str) -> str:
@@ -87,12 +93,17 @@ def stripped(key: str) -> str:
     return key
 
 
-def _holds_tensors(value: Any) -> bool:
-    """Whether a value is a dictionary with a tensor, or with such a dictionary one level down."""
+def _is_network(name: str, value: Any) -> bool:
+    return _holds_tensors(value) and not name.startswith(_NO_NETWORK)
+
+
+def _holds_tensors(value: Any, depth: int = 2) -> bool:
+    """Whether a value is a dictionary with a tensor, or with such a dictionary one or two levels down."""
     if not isinstance(value, Mapping):
         return False
-    below = [item for item in value.values() if isinstance(item, Mapping)]
-    return any(isinstance(item, Tensor) for part in (value, *below) for item in part.values())
+    if any(isinstance(item, Tensor) for item in value.values()):
+        return True
+    return depth > 0 and any(_holds_tensors(item, depth - 1) for item in value.values())
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,8 @@ ONE, TWO = {"a.weight": torch.ones(2)}, {"a.weight": torch.full((2,), 2.0)}
         ({"state_dict": ONE, "state_dict_ema": TWO}, "state_dict_ema", 2),
         ({"model": {"state_dict": ONE}}, "model.state_dict", 1),
         ({"model": {}, "state_dict": ONE}, "state_dict", 1),
+        ({"model_state": ONE}, "model_state", 1),
+        ({"checkpoint": {"model": {"state_dict": ONE}}}, "checkpoint.model.state_dict", 1),
     ],
 )
 def test_wrappers(tmp_path: Path, content: dict[str, Any], wrapper: str, value: int) -> None:
@@ -41,6 +43,12 @@ def test_wrappers(tmp_path: Path, content: dict[str, Any], wrapper: str, value: 
     assert got.tensors.keys() == {"a.weight"}
     assert torch.equal(got.tensors["a.weight"], torch.full((2,), float(value)))
     assert torch.equal(read_tensors(tmp_path / "file.pth")["a.weight"], got.tensors["a.weight"])
+
+
+def test_networks_that_are_passed_over_are_named(tmp_path: Path) -> None:
+    content = {"model": ONE, "model_ema": TWO, "discriminator": ONE, "optimizer_d": ONE, "callbacks": {"a": ONE}}
+    torch.save(content, tmp_path / "file.pth")
+    assert read_content(tmp_path / "file.pth").aside == ("model", "discriminator")
 
 
 def test_student_and_teacher_keep_their_names(tmp_path: Path) -> None:
