@@ -30,7 +30,10 @@ VERBS = {
     "retrieve": ("hilum.commands.retrieve:retrieve", "the reports of a film, the films of a report, similar films"),
     "ground": ("hilum.commands.ground:ground", "where on the film is what a sentence says, or a query looks at"),
     "restore": ("hilum.commands.restore:restore", "masked film and report, restored"),
-    "export": ("hilum.commands.export:export", "an encoder -> timm, transformers, ONNX, or the Hub, with its model card"),
+    "export": (
+        "hilum.commands.export:export",
+        "an encoder -> timm, transformers, ONNX, or the Hub, with its model card",
+    ),
     "info": ("hilum.commands.info:info", "say what a run, checkpoint or data set is"),
     "demo": ("hilum.commands.demo:demo", "the whole road on synthetic films, in minutes"),
 }
@@ -43,6 +46,10 @@ PLACE_ERRORS = {  # what the system says of a place, wherever in the work it say
     errno.EACCES: "Choose a place you may read and write",
     errno.EROFS: "Choose a place that can be written",
     errno.ENOENT: "Check that the folder exists and can be written",
+    errno.EEXIST: "A file stands where a folder should be: choose another place",
+    errno.ENOTDIR: "A file stands where a folder should be: choose another place",
+    errno.ENAMETOOLONG: "Choose a shorter name",
+    errno.EIO: "Check the disk",
 }
 
 
@@ -69,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.errno not in PLACE_ERRORS:
             raise  # a fault of ours: the traceback is for us
         sys.stderr.write(
-            f"hilum {words[0]}: {error.filename or 'a file'}: {error.strerror}. {PLACE_ERRORS[error.errno]}\n"
+            f"hilum {words[0]}: {error.filename or 'a file'}: {error.strerror}. {PLACE_ERRORS[error.errno]}.\n"
         )
         return 2
     except KeyboardInterrupt:

@@ -88,7 +88,10 @@ def open_checkpoint(path: str | Path) -> Iterator[tuple[BinaryIO, FileKind]]:
         os.close(handle)
         raise CheckpointError(_unusual(mode), where=path, fix="Give a file")
     with os.fdopen(handle, "rb") as file:
-        kind = kind_of(file)
+        try:
+            kind = kind_of(file)
+        except OSError as error:
+            raise CheckpointError(f"cannot be read ({reason_of(error)})", where=path, fix="Check its disk") from error
         if kind.what:
             raise CheckpointError(f"this is {kind.what}", where=path, fix=kind.fix)
         file.seek(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hilum.errors import CheckpointError
+from hilum.errors import CheckpointError, ConfigError
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,12 @@ class Asked:
     tokenizer: Path | None = None  # a tokenizer.json, vocab.txt, list of merges, or a folder with one
     text: Path | None = None  # a folder with the text encoder, where it is not in the file
     layout: str | None = None  # the layout that the user named, where the tensors fit several
+
+    def __post_init__(self) -> None:
+        for name in ("heads", "text_heads", "image_size", "patch_stride"):
+            given = getattr(self, name)
+            if given is not None and given < 1:
+                raise ConfigError(f"must be 1 or more, and is {given}", where=f"--{name.replace('_', '-')}")
 
     def heads_for(self, width: int, *, where: str | Path, text: bool = False) -> int:
         """Heads that divide a width: the number given, else one for 64 features.

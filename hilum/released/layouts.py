@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from hilum.checkpoint import file_digest
 from hilum.encoder import Encoder
-from hilum.errors import CheckpointError
+from hilum.errors import CheckpointError, ConfigError
 from hilum.lookup import lookup
 from hilum.models.backbone import build_backbone, local_width
 from hilum.models.fill import check_fit, fill
-from hilum.models.pretrained.kinds import what_it_is
+from hilum.models.pretrained.kinds import UNKNOWN, what_it_is
 from hilum.models.towers import Towers
 from hilum.released.asked import Asked
 from hilum.released.found import Found, Joint
@@ -115,6 +115,7 @@ def _build(source: Source, asked: Asked) -> Encoder:
     path = source.path
     source, name, unwrapped = _recognised(source, asked.layout)
     found = _layout(name).read(source, asked)
+    unwrapped = (*unwrapped, *_heed(asked, found))
     _check(lambda: build_backbone(found.architecture), found.image, path)
     model = build_backbone(found.architecture)
     fill(model, found.image, where=path)
@@ -124,7 +125,7 @@ def _build(source: Source, asked: Asked) -> Encoder:
         towers = _towers(found.joint, model, tokenizer_read, path)
     elif given := next((name for name in ("tokenizer", "text") if getattr(asked, name) is not None), None):
         raise CheckpointError(
-            f"is a {_layout(name).title} file: no text tower is read from it",
+            f"is a file of {_layout(name).title}: no text tower is read from it",
             where=path,
             fix=f"Leave out the {given}",
         )
@@ -150,10 +151,11 @@ def _recognised(source: Source, layout: str | None) -> tuple[Source, str, tuple[
             return plain, name, (*notes, f"read from under {prefix[:-1]}")
     if layout is None:
         return source, layout_of(source), notes  # which says what it is instead
+    said, other = what_it_is(source.tensors, source.config), _named(source, None)
+    if other is not None:
+        said = f"{said.removesuffix(UNKNOWN)}, in the layout {other}"
     raise CheckpointError(
-        f"is not in the layout {layout}; {what_it_is(source.tensors, source.config)}",
-        where=source.path,
-        fix="Leave out the layout to have it found",
+        f"is not in the layout {layout}; {said}", where=source.path, fix="Leave out the layout to have it found"
     )
 
 
@@ -198,6 +200,28 @@ def _towers(joint: Joint, model: Any, tokenizer: Tokenizer, path: Path) -> Tower
     towers = make()
     fill(towers, joint.weights, where=path)
     return towers
+
+
+def _heed(asked: Asked, found: Found) -> tuple[str, ...]:
+    """Notes on what was asked for and does not arise: heads of a network that has none.
+
+    Raises:
+        ConfigError: a number was asked for that the tensors tell otherwise.
+    """
+    sizes: Any = found.architecture
+    told = {
+        "heads": getattr(sizes, "heads", None),
+        "text_heads": None if found.joint is None else asked.text_heads,
+        "image_size": sizes.image_size,
+        "patch_stride": getattr(sizes, "patch_stride", None) or getattr(sizes, "patch_size", None),
+    }
+    given = {f"--{name.replace('_', '-')}": (getattr(asked, name), number) for name, number in told.items()}
+    given = {name: pair for name, pair in given.items() if pair[0] is not None}
+    for name, (wanted, number) in given.items():
+        if number not in (None, wanted):
+            what = f"{wanted} was asked for, and this file is read with {number}"
+            raise ConfigError(what, where=name, fix="Leave it out")
+    return tuple(f"{name} was not needed: what is read has none" for name, (_, number) in given.items() if not number)
 
 
 def _check(make: Callable[[], nn.Module], weights: Mapping[str, Tensor], where: Path) -> None:

@@ -45,7 +45,7 @@ def open_source(path: str | Path) -> Source:
     path = Path(path)
     if not path.exists():
         raise CheckpointError("no such file or folder", where=path, fix="Check the path")
-    if path.is_file():
+    if not path.is_dir():
         content = read_content(path)
         found, aside = content.tensors, content.aside
         return Source(path, found, wrapper=content.wrapper, extra=content.extra, weights=(path,), aside=aside)
@@ -83,7 +83,7 @@ def _weights(folder: Path) -> list[Path]:
             )
         return [folder / name for name in files]
     for pattern in _WEIGHTS:
-        found = sorted(file for file in folder.glob(pattern) if not file.name.startswith(_ASIDE))
+        found = sorted(file for file in folder.glob(pattern) if file.is_file() and not file.name.startswith(_ASIDE))
         if len(found) > 1:
             usual = [file for file in found if file.stem in ("model", "pytorch_model", "open_clip_pytorch_model")]
             if len(usual) != 1:

@@ -139,6 +139,27 @@ def test_options_that_do_not_fit(shared: Path, tmp_path: Path) -> None:
         hilum.load(ours, heads=3)
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("evax_base.pt", {"heads": 0}, "--heads: must be 1 or more, and is 0"),
+        ("gloria_resnet50.ckpt", {"image_size": -4}, "--image-size: must be 1 or more, and is -4"),
+        ("evax_base.pt", {"image_size": 96}, "--image-size: 96 was asked for, and this file is read with 64"),
+        ("mae_finetune.pth", {"heads": 3, "patch_stride": 8}, "--patch-stride: 8 was asked for, and .* with 16"),
+    ],
+)
+def test_no_answer_is_silently_left_unheard(name: str, options: dict[str, int], said: str, shared: Path) -> None:
+    with pytest.raises(ConfigError, match=said):
+        hilum.load(shared / "golden/checkpoints" / name, **options)  # type: ignore[arg-type]
+    found = hilum.load(shared / "golden/checkpoints/gloria_resnet50.ckpt", heads=3)
+    assert "--heads was not needed: what is read has none" in found.origin["notes"]
+
+
+def test_another_layout_than_named_is_called_by_its_name(shared: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"is not in the layout mae; is a transformer .*, in the layout eva-x"):
+        hilum.load(shared / "golden/checkpoints/evax_base.pt", layout="mae")
+
+
 @pytest.mark.parametrize("name", [name for name in GOLDEN if name.endswith(("pth", "ckpt", "pt"))])
 def test_a_block_that_is_missing_is_never_left_at_random(name: str, shared: Path, tmp_path: Path) -> None:
     layout, heads = GOLDEN[name]

@@ -76,3 +76,11 @@ def test_refusals(folder: Path, tmp_path: Path) -> None:
         (folder / "config.json").write_text(text)
         with pytest.raises(CheckpointError, match=r"config\.json: is no JSON"):
             open_source(folder)
+
+
+def test_what_is_neither_file_nor_folder_is_called_by_what_it_is(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="this is a device, not a file"):
+        open_source("/dev/zero")
+    (tmp_path / "old.pth").mkdir()
+    save_file({"a": torch.ones(1)}, tmp_path / "only.pth")
+    assert [file.name for file in open_source(tmp_path).weights] == ["only.pth"]

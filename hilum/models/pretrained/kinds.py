@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from torch import Tensor
 
+UNKNOWN: Final = " whose names belong to no known layout"
 # model_type of a configuration that tells of another kind of network
 _NOT_IMAGES: Final = ("bert", "roberta", "gpt2", "llama", "mistral", "qwen2", "t5", "distilbert", "whisper", "wav2vec2")
 
@@ -81,4 +82,4 @@ def _vit(tensors: Mapping[str, Tensor]) -> str:
     if not blocks:
         return ""
     width = f" of width {norm.shape[0]}" if norm is not None and norm.ndim == 1 else ""
-    return f"a transformer of {len(blocks)} blocks{width} whose names belong to no known layout"
+    return f"a transformer of {len(blocks)} blocks{width}{UNKNOWN}"
