@@ -272,7 +272,7 @@ def load(
     source = resolve(source)
     folder = encoder_folder(source)
     if not is_ours(folder):
-        from hilum.released.layouts import build
+        from hilum.released.build import build
 
         return build(source, asked, layout=layout)
     if needless := [name for name, value in {**vars(asked), "layout": layout}.items() if value is not None]:

@@ -21,7 +21,7 @@ from typing import Final
 
 from hilum.checkpoint import CONFIG, FILES
 from hilum.errors import CheckpointError
-from hilum.released.timm_models import DOOR, repository_of
+from hilum.released.layouts.timm_models import DOOR, repository_of
 
 SCHEME: Final = "hf://"
 _NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")  # org/name
