@@ -154,8 +154,10 @@ def load_resume(path: Path) -> Resume:
 def read_config(path: Path) -> dict[str, Any]:
     """`config.json` of a checkpoint folder."""
     try:
-        config: dict[str, Any] = json.loads((path / CONFIG).read_text())
-    except (OSError, ValueError) as error:
+        config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise ValueError("no JSON object")
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
             "is not a Hilum checkpoint (no readable config.json)",
             where=path,
@@ -167,8 +169,8 @@ def read_config(path: Path) -> dict[str, Any]:
 def verify(path: Path) -> None:
     """Compare every file with `files.json`; a flipped byte is refused by the file's name."""
     try:
-        hashes: dict[str, str] = json.loads((path / FILES).read_text())
-    except (OSError, ValueError) as error:
+        hashes: dict[str, str] = dict(json.loads((path / FILES).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise CheckpointError(
             "is not a whole Hilum checkpoint (no readable files.json)",
             where=path,

@@ -7,6 +7,9 @@ a traceback, and exits with `exit_code`. Anything else that escapes is a fault o
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
+
+_LONGEST: Final = 2000  # characters of a sentence
 
 
 class UserError(Exception):
@@ -59,5 +62,6 @@ class PreemptedError(UserError):
 
 
 def _sentence(text: str) -> str:
-    text = " ".join(text.split())
+    """One sentence on one line; what a stranger's file names itself neither drives a terminal nor fills it."""
+    text = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text[:_LONGEST].split()))
     return text if text.endswith((".", "!", "?", ":")) else text + "."

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hilum.checkpoint import Resume, checkpoints, load_checkpoint, load_resume, retain, save_checkpoint
+from hilum.checkpoint import Resume, checkpoints, load_checkpoint, load_resume, read_config, retain, save_checkpoint
 from hilum.errors import CheckpointError
 
 WEIGHTS = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.ones(2)}
@@ -65,3 +65,10 @@ def test_retention_keeps_the_newest_and_clears_what_kills_left(tmp_path: Path) -
     retain(tmp_path, 2)
     assert [path.name for path in checkpoints(tmp_path)] == ["step-00000002", "step-00000010"]
     assert not list((tmp_path / "checkpoints").glob(".*"))
+
+
+@pytest.mark.parametrize("text", ["[1]", "[" * 100_000, "<html>"])
+def test_a_configuration_that_is_none(text: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(CheckpointError, match="no readable config"):
+        read_config(tmp_path)

@@ -22,6 +22,7 @@ _WRAPPERS: Final = (
 )
 # tensors of training, not of a network
 _NO_NETWORK: Final = ("optim", "sched", "scaler", "loss", "criterion", "callback")
+_MOST, _LONGEST = 100_000, 1000  # tensors, and characters of a name
 _WHOLE: Final = "Give a file with the weights of a network by their names"
 
 
@@ -83,6 +84,11 @@ def read_content(path: str | Path) -> Content:
             tensors |= {f"{name}.{key}": item for key, item in value.items() if isinstance(item, Tensor)}
     if not tensors:
         raise CheckpointError("holds no tensors", where=path, fix=_WHOLE)
+    if len(tensors) > _MOST:
+        raise CheckpointError(f"holds {len(tensors):,} tensors, more than any network", where=path, fix=_WHOLE)
+    if odd := next((key for key in tensors if len(key) > _LONGEST or not key.isprintable()), None):
+        what = f"holds a tensor with a name as no network has it: {odd[:60]!r}"
+        raise CheckpointError(what, where=path, fix=_WHOLE)
     return Content(tensors, ".".join(opened), extra | _plain(content), tuple(aside))
 
 

@@ -107,3 +107,12 @@ def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
 
 def test_prefixes_of_wrappers_come_off() -> None:
     assert stripped("module.encoder.blocks.0.norm") == "blocks.0.norm"
+
+
+@pytest.mark.parametrize("name", ["a" * 1001, "\x1b[2Ja", "a\nb"])
+def test_names_that_no_network_has(name: str, tmp_path: Path) -> None:
+    save_file({name: torch.ones(1)}, tmp_path / "file.safetensors")
+    with pytest.raises(CheckpointError, match="name as no network has it") as error:
+        read_content(tmp_path / "file.safetensors")
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 400
