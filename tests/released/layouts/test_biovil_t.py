@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from tests.released.test_biovil import projected, write_cxr_bert
 
 import hilum
 from hilum.heads.detection import Detector, DetectorConfig
@@ -15,6 +14,7 @@ from hilum.released.asked import Asked
 from hilum.released.layouts.biovil_t import LAYOUT
 from hilum.released.pixels import record
 from tests.oracles.report_encoders import resnet, torchvision_names
+from tests.released.layouts.test_biovil import projected, write_cxr_bert
 from tests.released.report_files import Maker, source_of
 from tests.released.stand_ins import biovil_t, cxr_bert
 

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from tests.released.test_biomedclip import open_clip_file
 from torch import Tensor
 
 import hilum
@@ -21,6 +20,7 @@ from hilum.released.asked import Asked
 from hilum.released.layouts.clip import PUBMEDCLIP
 from hilum.released.source import Source
 from tests.byte_pairs import byte_pairs_of
+from tests.released.layouts.test_biomedclip import open_clip_file
 from tests.words import vocabulary_of
 
 pytestmark = pytest.mark.timm

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tests.released.test_biovil import write_cxr_bert
 
 import hilum
 from hilum.datasets.phantom.write import write_phantom
@@ -20,6 +19,7 @@ from hilum.evaluation.ground import Grounding, judge_grounding
 from hilum.evaluation.search import Retrieval, run_retrieval
 from hilum.evaluation.zero_shot import ZeroShot, judge_zero_shot
 from hilum.manifest import Manifest
+from tests.released.layouts.test_biovil import write_cxr_bert
 from tests.released.report_files import Maker, words
 from tests.released.stand_ins import biovil, gloria, mgca
 from tests.released.stand_ins import cxr_bert as cxr_bert_file

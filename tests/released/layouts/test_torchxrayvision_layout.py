@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.released.test_densenet import as_torchvision, of_old
-from tests.released.test_resnet import as_torchvision as resnet_as_torchvision
 from torch import Tensor
 
 from hilum.errors import CheckpointError
@@ -19,6 +17,8 @@ from hilum.released.asked import Asked
 from hilum.released.build import layout_of
 from hilum.released.layouts.torchxrayvision_layout import LAYOUT, SETS
 from hilum.released.source import Source
+from tests.released.layouts.test_densenet import as_torchvision, of_old
+from tests.released.layouts.test_resnet import as_torchvision as resnet_as_torchvision
 
 AUTOENCODER = ResNetConfig(channels=1, blocks=(3, 4, 23, 2), block="rectified", last_planes=128, last_stride=6)
 
