@@ -91,7 +91,7 @@ def test_defaults_follow_the_encoder(tiny_encoder: Path) -> None:
     ("wrong", "said"),
     [
         ({"batch_size": 1}, "batch_size.*2 or more"),
-        ({"size": 70}, "70 pixels are no whole number of patches"),
+        ({"size": 70}, "images of 70 x 70 pixels do not divide into patches of 16"),
         ({"flip": 1.5}, "flip"),
         ({"crop": 0.0}, "keeps nothing"),
         ({"layer_decay": 0.0}, "layer_decay"),
