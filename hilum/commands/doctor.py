@@ -37,7 +37,11 @@ def doctor(
     if command is not None:
         from shlex import split
 
-        verb, *words = [word for word in split(command) if word != "hilum"] or [""]
+        try:
+            said = split(command)
+        except ValueError as error:
+            raise ConfigError(f"cannot be read ({error})", where="command", fix="Close every quotation mark") from error
+        verb, *words = said[1:] if said[1:] and said[0] == "hilum" else said or [""]
         if verb != "pretrain":
             raise ConfigError(f"{verb!r} cannot be estimated", where="command", fix='Give one of "pretrain METHOD ..."')
         planned = parse(pretrain, words)

@@ -44,6 +44,8 @@ def test_what_a_dry_run_refuses_is_a_fault(
     assert str(tmp_path) in found["pretrain plan"]["detail"]
     assert main(["doctor", "--command", "adapt classify"]) == 2
     assert "cannot be estimated" in capsys.readouterr().err
+    assert main(["doctor", "--command", "pretrain mae --data 'x"]) == 2
+    assert "cannot be read (No closing quotation)" in capsys.readouterr().err
 
 
 def test_a_batch_that_does_not_fit_names_one_that_does(monkeypatch: pytest.MonkeyPatch) -> None:

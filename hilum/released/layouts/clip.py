@@ -86,7 +86,7 @@ def read_clip(source: Source, asked: Asked) -> Found:
             "has the tensors of CLIP, and nothing tells whether it is OpenAI's, CheXzero or PubMedCLIP, which saw "
             "differently prepared pixels",
             where=source.path,
-            fix="Say whose with --layout: chexzero, pubmedclip or clip",
+            fix="Say whose with hilum convert --layout chexzero, pubmedclip or clip",
         )
     return _read(source, asked, "clip", take_openai(ledger), ledger)
 
