@@ -72,7 +72,9 @@ def save_checkpoint(
     Raises:
         UserError: the disk is full or the folder cannot be written.
     """
-    with whole_folder(path, fix="Free disk space; earlier checkpoints are whole") as partial:
+    with whole_folder(
+        path, fix="Free disk space, or choose a place that can be written; earlier checkpoints are whole"
+    ) as partial:
         write_weights(partial / WEIGHTS, weights)
         (partial / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
         (partial / CARD).write_text(card)
