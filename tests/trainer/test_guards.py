@@ -104,13 +104,13 @@ def test_a_full_disk_leaves_the_previous_checkpoint_whole(
 ) -> None:
     real, calls = ckpt.save_file, 0
 
-    def full_after_two(tensors: Any, path: Path) -> None:
+    def full_after_two(tensors: Any, path: Path, metadata: Any = None) -> None:
         nonlocal calls
         calls += 1
         if calls > 6:  # the first two checkpoints fit (model, optimizer, average; random is the fourth file)
             path.write_bytes(b"half")
             raise OSError(errno.ENOSPC, "No space left on device")
-        real(tensors, path)
+        real(tensors, path, metadata)
 
     monkeypatch.setattr(ckpt, "save_file", full_after_two)
     with pytest.raises(UserError, match="No space left") as error:
