@@ -18,6 +18,7 @@ _WEIGHTS: Final = ("*.safetensors", "*.bin", "*.pth", "*.pt", "*.ckpt")  # what 
 _CONFIGS: Final = ("config.json", "open_clip_config.json")
 _PIXELS: Final = "preprocessor_config.json"
 _TOKENIZERS: Final = ("tokenizer.json", "vocab.txt", "vocab.json", "bpe_simple_vocab_16e6.txt.gz")
+_LONGEST: Final = 16 << 20  # bytes of a configuration
 _ASIDE: Final = ("optimizer", "training_args", "scheduler", "rng_state", "scaler", "adapter_model")  # not weights
 
 
@@ -92,6 +93,10 @@ def _weights(folder: Path) -> list[Path]:
             found = usual
         if found:
             return found
+    if any(folder.glob("*.onnx")):
+        raise CheckpointError(
+            "holds an ONNX graph, which is a way out and not back", where=folder, fix="Give what it was exported from"
+        )
     raise CheckpointError(
         "holds no encoder: neither one of ours nor a file of weights",
         where=folder,
@@ -101,6 +106,8 @@ def _weights(folder: Path) -> list[Path]:
 
 def _json(file: Path) -> dict[str, Any]:
     try:
+        if (size := file.stat().st_size) > _LONGEST:
+            raise ValueError(f"{size:,} bytes are more than any configuration has")
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"is no JSON that can be read ({error})", where=file, fix="Download it again") from error

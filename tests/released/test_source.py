@@ -60,6 +60,10 @@ def test_weights_in_parts(folder: Path) -> None:
 def test_refusals(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such file or folder"):
         open_source(tmp_path / "nowhere")
+    (tmp_path / "graph").mkdir()
+    (tmp_path / "graph/model.onnx").write_bytes(b"onnx")
+    with pytest.raises(CheckpointError, match="holds an ONNX graph"):
+        open_source(tmp_path / "graph")
     (tmp_path / "empty").mkdir()
     with pytest.raises(CheckpointError, match="holds no encoder"):
         open_source(tmp_path / "empty")
@@ -72,7 +76,7 @@ def test_refusals(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="is a LoRA adapter"):
         open_source(folder)
     (folder / "adapter_config.json").unlink()
-    for text in ("<html>", "[1]", "[" * 100_000):
+    for text in ("<html>", "[1]", "[" * 100_000, '{"a": "' + " " * (17 << 20) + '"}'):
         (folder / "config.json").write_text(text)
         with pytest.raises(CheckpointError, match=r"config\.json: is no JSON"):
             open_source(folder)

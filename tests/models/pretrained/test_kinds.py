@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from hilum.models.resnet import ResNet, ResNetConfig
 from hilum.models.pretrained.kinds import what_it_is
+from hilum.models.resnet import ResNet, ResNetConfig
 
 
 def named(*names: str, shape: tuple[int, ...] = (2, 2)) -> dict[str, Tensor]:
