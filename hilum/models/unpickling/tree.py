@@ -18,7 +18,7 @@ from hilum.models.unpickling.modules import is_module, plain_attributes, state_d
 from hilum.models.unpickling.records import Array, Name, Object, RefusedError, Storage, Tensor
 
 _DEPTH: Final = 100
-_VALUES: Final = 2_000_000
+_VALUES: Final = 500_000
 _TEXT: Final = 64 << 20  # characters
 _OPENED: Final = ("argparse.Namespace", "types.SimpleNamespace")  # objects that are dictionaries in all but name
 
