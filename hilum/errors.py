@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-_LONGEST: Final = 2000  # characters of a sentence
+_LONGEST: Final = 2000  # characters of a sentence; of a longer one its beginning and its end
 
 
 class UserError(Exception):
@@ -63,5 +63,7 @@ class PreemptedError(UserError):
 
 def _sentence(text: str) -> str:
     """One sentence on one line; what a stranger's file names itself neither drives a terminal nor fills it."""
-    text = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text[:_LONGEST].split()))
+    if len(text) > _LONGEST:  # what a loader process says ends in the reason
+        text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
+    text = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
     return text if text.endswith((".", "!", "?", ":")) else text + "."
