@@ -28,8 +28,8 @@ def test_the_first_steps_are_made_for_real(
     status, found = checks(words, capsys)
     assert status == 0, [check for check in found.values() if check["status"] == "FAULT"]
     assert found["pretrain plan"]["detail"].startswith("mae: ")
-    for name in ("hours", "memory", "disk"):
-        assert found[f"pretrain {name}"]["status"] == "ok", found
+    assert found["pretrain hours"]["status"] in ("ok", "warning")  # a busy machine waits for films
+    assert found["pretrain memory"]["status"] == found["pretrain disk"]["status"] == "ok"
     assert "films/s here" in found["pretrain hours"]["detail"]
     assert not (tmp_path / "run").exists()
 
