@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hilum.checkpoint import file_digest
 from hilum.encoder import Encoder
 from hilum.errors import CheckpointError, ConfigError
 from hilum.lookup import lookup
@@ -18,9 +17,9 @@ from hilum.models.backbone import build_backbone, local_width
 from hilum.models.fill import check_fit, fill
 from hilum.models.pretrained.kinds import UNKNOWN, what_it_is
 from hilum.models.towers import Towers
+from hilum.released.account import origin_of
 from hilum.released.asked import Asked
 from hilum.released.found import Found, Joint
-from hilum.released.hub import name_of
 from hilum.released.layouts import LAYOUTS, Layout
 from hilum.released.layouts.prefixes import wrapping
 from hilum.released.source import Source, open_source
@@ -57,6 +56,11 @@ def build(path: str | Path, asked: Asked, *, layout: str | None = None) -> Encod
     source = open_source(path)
     try:
         return _build(source, replace(asked, layout=layout))
+    except CheckpointError as error:
+        if source.unread:
+            what = f"{error.what}; not read in it, since of no plain kind: {', '.join(source.unread[:3])}"
+            raise CheckpointError(what, where=path, fix="Save them as plain tensors of real numbers") from error
+        raise
     except (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
         what = f"has a tensor, or a value beside the tensors, of a form that nobody foresaw ({described(error)})"
         raise CheckpointError(what, where=path, fix="Give the whole file or folder as it was released") from error
@@ -87,7 +91,7 @@ def _build(source: Source, asked: Asked) -> Encoder:
             fix=f"Leave out the {given}",
         )
     found = replace(found, notes=(*unwrapped, *found.notes))
-    origin = _origin(source, name, found, read=towers is not None)
+    origin = origin_of(source, name, found, read=towers is not None)
     return Encoder(model, found.preprocessing, origin, towers=towers, tokenizer=tokenizer_read, pool=found.pool)
 
 
@@ -191,39 +195,3 @@ def _check(make: Callable[[], nn.Module], weights: Mapping[str, Tensor], where: 
         raise CheckpointError(f"holds {empty[0]} without a number in it", where=where, fix="Download the whole of it")
     with torch.device("meta"):
         check_fit(make(), weights, where=where)
-
-
-def _origin(source: Source, name: str, found: Found, *, read: bool) -> dict[str, Any]:
-    """Where the encoder comes from, what was used of it, and what was not and why."""
-    sizes = found.architecture
-    waiting = 0 if found.joint is None or read else len(found.joint.weights)
-    used = len(source.tensors) - len(found.dropped) - waiting
-    notes = [
-        f"encoder: {sizes.depth} blocks of width {sizes.width}, {sizes.image_size} px, {sizes.channels} channels; "
-        f"{used} of {len(source.tensors)} tensors used"
-    ]
-    if found.joint is not None:
-        text = f"text: {len(found.joint.weights)} tensors, a vocabulary of {found.joint.vocabulary:,}"
-        notes.append(text if read else f"{text}, left behind: give its tokenizer to compare films with text")
-    return {
-        "file": name_of(source.path) or source.path.name,
-        "sha256": file_digest(source.weights[0]) if len(source.weights) == 1 else _digests(source),
-        "layout": name,
-        "notes": [*notes, *found.notes, *(f"dropped {line}" for line in _grouped(found.dropped))],
-    }
-
-
-def _digests(source: Source) -> list[str]:
-    return [file_digest(file) for file in source.weights]
-
-
-def _grouped(dropped: tuple[tuple[str, str], ...], most: int = 3) -> list[str]:
-    """One line a reason: the first few names, how many more, and why."""
-    by_reason: dict[str, list[str]] = {}
-    for key, why in dropped:
-        by_reason.setdefault(why, []).append(key)
-    lines = []
-    for why, keys in by_reason.items():
-        more = f" and {len(keys) - most} more" if len(keys) > most else ""
-        lines.append(f"{', '.join(keys[:most])}{more}: {why}")
-    return lines

@@ -36,6 +36,12 @@ class Source:
     tokenizer: Path | None = None  # where one lies in the folder
     aside: tuple[str, ...] = ()  # other networks in the file, passed over for the one in the wrapper
 
+    @property
+    def unread(self) -> list[str]:
+        """Tensors that the safe reader gives back as words: complex, sparse, quantised ones."""
+        found = {key: value for key, value in self.extra.items() if isinstance(value, str)}
+        return [f"{key} {value[1:-1]}" for key, value in found.items() if value.startswith("<tensor of ")]
+
 
 def open_source(path: str | Path) -> Source:
     """Open a file, or a folder as the Hugging Face Hub lays it out; pickles are read in the safe child alone.

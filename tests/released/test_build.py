@@ -280,3 +280,11 @@ def test_dinov2s_names_may_be_rad_dinos_and_registers_have_a_rule_of_their_own(t
     weights["register_tokens"] = torch.zeros(1, 4, 16)
     torch.save(weights, tmp_path / "dinov2_vitb14_reg4.pth")
     assert hilum.load(tmp_path / "dinov2_vitb14_reg4.pth", heads=2).model.config.position_resize == "bicubic_antialias"
+
+
+def test_a_tensor_that_is_not_read_is_not_called_missing(shared: Path, tmp_path: Path) -> None:
+    tensors = dict(open_source(shared / "golden/checkpoints/mae_pretrain_full.pth").tensors)
+    tensors["blocks.1.attn.qkv.weight"] = tensors["blocks.1.attn.qkv.weight"].to(torch.complex64)
+    torch.save({"model": tensors}, tmp_path / "f.pth")
+    with pytest.raises(CheckpointError, match=r"not read in it.*: blocks\.1\.attn\.qkv\.weight tensor of complex64"):
+        hilum.load(tmp_path / "f.pth", heads=3)
